@@ -1,0 +1,3 @@
+"""landbridge: a container engine whose heart is the network."""
+
+__version__ = "0.1.0"

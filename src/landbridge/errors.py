@@ -1,0 +1,82 @@
+"""The kinds of error the engine knows.
+
+A kind says what went wrong in the caller's terms, never how it is shown: `api.status` maps kinds
+to HTTP codes and the command line maps them to exit codes. Messages are Docker's own words where
+Docker has any, since clients match on them. Nothing here may import anything of ours.
+"""
+
+
+class LandbridgeError(Exception):
+    """Base of every error that is an answer to the caller. Anything else that escapes is a bug."""
+
+    kind = "internal"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class NotFound(LandbridgeError):
+    """The named thing does not exist."""
+
+    kind = "not_found"
+
+
+class Conflict(LandbridgeError):
+    """The request is fine, the present state forbids it."""
+
+    kind = "conflict"
+
+
+class Invalid(LandbridgeError):
+    """The request itself is wrong."""
+
+    kind = "invalid"
+
+
+class Forbidden(LandbridgeError):
+    """Understood, and refused by policy whatever the state."""
+
+    kind = "forbidden"
+
+
+class Unauthorized(LandbridgeError):
+    """Credentials are missing or wrong."""
+
+    kind = "unauthorized"
+
+
+class NotModified(LandbridgeError):
+    """Nothing to do: already in the wanted state (start of a running container)."""
+
+    kind = "not_modified"
+
+
+class Unsupported(LandbridgeError):
+    """A part of Docker's API that landbridge leaves out on purpose; the message says which."""
+
+    kind = "unsupported"
+
+
+class Unavailable(LandbridgeError):
+    """Something needed is not there now; trying later may work."""
+
+    kind = "unavailable"
+
+
+class Internal(LandbridgeError):
+    """The engine or the kernel failed at something that should have worked."""
+
+    kind = "internal"
+
+
+class HoldFailed(Conflict):
+    """A host port could not be held.
+
+    `reason` is the errno name (``EADDRINUSE``, ``EADDRNOTAVAIL``, ``EACCES``); `key` names the binding.
+    """
+
+    def __init__(self, message: str, *, reason: str, key: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.key = key
