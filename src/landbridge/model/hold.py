@@ -1,0 +1,22 @@
+"""What the proxy is asked to hold: one value per published host socket."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """A host socket kept bound so that nobody else can take the port, and relayed where the kernel does not.
+
+    `host_ip` is literal: ``0.0.0.0``, ``::`` (IPv6 only), ``127.0.0.1``… `ports` of one hold are `count`
+    consecutive ones starting at `host_port`; `target_ip`:`target_port` is where the first one leads, the
+    n-th leads to `target_port` + n. `relay` false means: hold only, refuse what arrives.
+    """
+
+    key: str
+    proto: str
+    host_ip: str
+    host_port: int
+    target_ip: str
+    target_port: int
+    count: int = 1
+    relay: bool = True

@@ -1,0 +1,98 @@
+"""What the kernel side of a network is asked to make: plain values, one per object.
+
+These are the only arguments `system.netlink` and `system.netns` take from above. They carry no policy:
+every choice (names, addresses, MTU) was made by `network` before one of them exists.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BridgeSpec:
+    """A Linux bridge in the host's network namespace.
+
+    `addresses` are interface addresses in CIDR form (``172.18.0.1/16``, ``fd00::1/64``); an address
+    already present is left alone, one that is no longer listed is removed. `sysctls` are keys under
+    /proc/sys with their values, set after the bridge exists.
+    """
+
+    name: str
+    addresses: tuple[str, ...] = ()
+    mtu: int = 1500
+    mac: str = ""
+    sysctls: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """A network namespace pinned by a bind mount at `path` (kept when its last process ends)."""
+
+    path: str
+    sysctls: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VethSpec:
+    """A veth pair: `host_name` is a port of `bridge`, `ifname` lives in the namespace at `sandbox`.
+
+    `addresses` (CIDR) go on the inner side. `sysctls` are written inside the sandbox, after the
+    interface exists and before it is up (``net/ipv6/conf/eth0/disable_ipv6``). `isolated` is the bridge
+    port flag that keeps ports from each other (ICC off), `hairpin` lets a frame return through its port.
+    """
+
+    host_name: str
+    ifname: str
+    sandbox: str
+    bridge: str
+    mac: str
+    mtu: int = 1500
+    addresses: tuple[str, ...] = ()
+    isolated: bool = False
+    hairpin: bool = True
+    sysctls: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteSpec:
+    """The default routes inside a sandbox. An empty gateway means: no default route of that family."""
+
+    sandbox: str
+    gateway4: str = ""
+    ifname4: str = ""
+    gateway6: str = ""
+    ifname6: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """Selects connection-tracking entries to forget, by original destination on the host.
+
+    `address` empty means any address.
+    """
+
+    proto: str
+    port: int
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkFact:
+    """One interface as the kernel reports it; `master` is the bridge's name or empty."""
+
+    index: int
+    name: str
+    kind: str
+    mac: str
+    mtu: int
+    up: bool
+    master: str
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteFact:
+    """One unicast route of the main table: destination CIDR (``0.0.0.0/0`` for the default), device, gateway."""
+
+    destination: str
+    device: str
+    gateway: str = ""
