@@ -1,0 +1,114 @@
+"""Networks, the endpoints on them and the sandboxes that hold those endpoints."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+
+from landbridge.model.config import EndpointConfig
+from landbridge.model.ports import Binding
+
+Subnet = IPv4Network | IPv6Network
+
+PREDEFINED = ("bridge", "host", "none")
+RESERVED = (*PREDEFINED, "default")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IpamPool:
+    """One address pool of a network, as text in canonical form; `auxiliary` are addresses kept out of use.
+
+    `subnet` is always set once a network exists. `chosen` is true when the engine picked the subnet.
+    """
+
+    subnet: str = ""
+    ip_range: str = ""
+    gateway: str = ""
+    auxiliary: Mapping[str, str] = field(default_factory=dict)
+    chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRequest:
+    """``POST /networks/create`` after parsing; None means: the user did not say."""
+
+    name: str
+    driver: str = ""
+    enable_ipv4: bool | None = None
+    enable_ipv6: bool | None = None
+    internal: bool = False
+    attachable: bool = False
+    ingress: bool = False
+    scope: str = ""
+    config_only: bool = False
+    config_from: str = ""
+    ipam_driver: str = ""
+    ipam_options: Mapping[str, str] | None = None
+    pools: tuple[IpamPool, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A network that exists. `created` in nanoseconds since the epoch; `bridge` is the interface name or empty."""
+
+    id: str
+    name: str
+    created: int
+    driver: str
+    enable_ipv4: bool = True
+    enable_ipv6: bool = False
+    internal: bool = False
+    attachable: bool = False
+    config_only: bool = False
+    config_from: str = ""
+    ipam_driver: str = "default"
+    ipam_options: Mapping[str, str] | None = None
+    pools: tuple[IpamPool, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    bridge: str = ""
+    foreign_bridge: bool = False
+
+    @property
+    def resolves(self) -> bool:
+        """True when names on this network resolve: every user-defined network (Docker's rule)."""
+        return self.name not in PREDEFINED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """An attachment of a container to a network.
+
+    It is a claim (name, addresses, MAC) from the moment it exists until the container or the attachment is
+    removed; `active` says whether the kernel side is up now. `ipv4`/`ipv6` are CIDR text or empty.
+    `names` are its DNS names in Docker's order.
+    """
+
+    id: str
+    network: str
+    container: str
+    config: EndpointConfig
+    order: int
+    mac: str = ""
+    ipv4: str = ""
+    ipv6: str = ""
+    gateway4: str = ""
+    gateway6: str = ""
+    host_name: str = ""
+    ifname: str = ""
+    names: tuple[str, ...] = ()
+    active: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """A network namespace that belongs to the engine, made for `container` and possibly joined by others.
+
+    `published` are the bindings in force, all of them led to one endpoint per family.
+    """
+
+    id: str
+    container: str
+    path: str
+    published: tuple[Binding, ...] = ()
