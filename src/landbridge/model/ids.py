@@ -50,7 +50,7 @@ def check_container_name(name: str) -> str:
 def check_network_name(name: str) -> str:
     """Return `name`. Raises: Invalid when it is empty, blank or could be taken for a path."""
     if not name or not name.strip():
-        raise Invalid(f"invalid network name: {name or 'name is empty'}" if name else "invalid network name: name is empty")
+        raise Invalid("invalid network name: name is empty")
     if "/" in name or not re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9_.\- :+@]*", name):
         raise Invalid(f"{name} includes invalid characters for a network name")
     return name

@@ -1,0 +1,121 @@
+"""The bridge driver: one Linux bridge per network, one veth pair per endpoint. Pure: answers are steps."""
+
+from collections.abc import Mapping
+
+from landbridge.errors import Invalid
+from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
+from landbridge.model.network import Endpoint, Network, NetworkRequest, Sandbox
+from landbridge.network import ruleset
+from landbridge.network.steps import Bridge, Rules, Step, Veth
+
+NAME = "com.docker.network.bridge.name"
+MTU = "com.docker.network.driver.mtu"
+MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
+ICC = "com.docker.network.bridge.enable_icc"
+HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"
+DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge"
+GATEWAY_MODE_4 = "com.docker.network.bridge.gateway_mode_ipv4"
+GATEWAY_MODE_6 = "com.docker.network.bridge.gateway_mode_ipv6"
+IFACE_PREFIX = "com.docker.network.container_iface_prefix"
+IFNAME = "com.docker.network.endpoint.ifname"
+
+_TRUE = {"1", "t", "T", "true", "TRUE", "True"}
+_FALSE = {"0", "f", "F", "false", "FALSE", "False"}
+_FLAGS = (MASQUERADE, ICC, INHIBIT_IPV4, DEFAULT_BRIDGE)
+_GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")
+
+
+class BridgeDriver:
+    """Driver ``bridge`` (scope local): containers in one subnet per family, the host is their gateway."""
+
+    name = "bridge"
+
+    def check(self, request: NetworkRequest) -> None:
+        """Raises: Invalid on an option with a value this driver cannot use."""
+        options = request.options
+        for key in _FLAGS:
+            if key in options and options[key] not in _TRUE | _FALSE:
+                raise Invalid(f"failed to parse {key} value: {options[key]!r}")
+        if MTU in options and not (options[MTU].isdigit() and 0 <= int(options[MTU]) <= 65535):
+            raise Invalid(f"failed to parse {MTU} value: {options[MTU]!r}: invalid syntax")
+        if len(options.get(NAME, "")) > 15:
+            raise Invalid(f"invalid bridge name {options[NAME]!r}: longer than 15 characters")
+        for key in (GATEWAY_MODE_4, GATEWAY_MODE_6):
+            mode = options.get(key, "nat")
+            if mode not in _GATEWAY_MODES:
+                raise Invalid(f"unknown gateway mode {mode}")
+            if mode == "isolated" and not request.internal:
+                raise Invalid("gateway mode 'isolated' can only be used for an internal network")
+
+    def create(self, network: Network, mtu: int) -> tuple[Step, ...]:
+        """Steps that bring the network's bridge and its rule elements into being."""
+        return (
+            Bridge(spec=bridge_spec(network, mtu)),
+            Rules(add=ruleset.network_elements(network)),
+        )
+
+    def attach(self, network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) -> tuple[Step, ...]:
+        """Steps that give the sandbox an interface on the network."""
+        return (Veth(spec=veth_spec(network, endpoint, sandbox, mtu)),)
+
+
+def bridge_spec(network: Network, mtu: int) -> BridgeSpec:
+    """The bridge of a network. Its addresses are the gateways of the pools."""
+    addresses = []
+    for pool in network.pools:
+        six = ":" in pool.subnet
+        if not pool.gateway or (not six and flag(network.options, INHIBIT_IPV4, default=False)):
+            continue
+        if network.options.get(GATEWAY_MODE_6 if six else GATEWAY_MODE_4) == "isolated":
+            continue
+        addresses.append(f"{pool.gateway}/{pool.subnet.split('/')[1]}")
+    sysctls = [
+        (f"net/ipv4/conf/{network.bridge}/route_localnet", "1"),
+        (f"net/ipv6/conf/{network.bridge}/accept_ra", "0"),
+    ]
+    if not network.enable_ipv6:
+        sysctls.append((f"net/ipv6/conf/{network.bridge}/disable_ipv6", "1"))
+    return BridgeSpec(
+        name=network.bridge,
+        addresses=tuple(addresses),
+        mtu=network_mtu(network, mtu),
+        sysctls=tuple(sysctls),
+    )
+
+
+def veth_spec(network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) -> VethSpec:
+    """The interface pair of an endpoint."""
+    inner = endpoint.ifname
+    sysctls = [(f"net/ipv6/conf/{inner}/disable_ipv6", "0" if network.enable_ipv6 else "1")]
+    if network.enable_ipv6:
+        sysctls.append((f"net/ipv6/conf/{inner}/accept_ra", "0"))
+    return VethSpec(
+        host_name=endpoint.host_name,
+        ifname=inner,
+        sandbox=sandbox.path,
+        bridge=network.bridge,
+        mac=endpoint.mac,
+        mtu=network_mtu(network, mtu),
+        addresses=tuple(address for address in (endpoint.ipv4, endpoint.ipv6) if address),
+        isolated=not ruleset.icc(network),
+        hairpin=True,
+        sysctls=tuple(sysctls),
+    )
+
+
+def network_mtu(network: Network, default: int) -> int:
+    """Bytes; the network's own option, else what the daemon was told or found at its uplink."""
+    text = network.options.get(MTU, "")
+    return int(text) if text and int(text) else default
+
+
+def flag(options: Mapping[str, str], key: str, *, default: bool) -> bool:
+    """An option that is a Go boolean; `default` when absent."""
+    return options[key] in _TRUE if key in options else default
+
+
+def sandbox_spec(sandbox: Sandbox, sysctls: Mapping[str, str] | None = None) -> SandboxSpec:
+    """The namespace of a sandbox with the container's own net sysctls (dots become slashes)."""
+    wanted = tuple((key.replace(".", "/"), value) for key, value in (sysctls or {}).items() if key.startswith("net."))
+    return SandboxSpec(path=sandbox.path, sysctls=wanted)

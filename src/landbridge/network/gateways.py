@@ -1,0 +1,52 @@
+"""Which endpoint carries a sandbox's default routes and published ports. Pure ordering, one rule."""
+
+from collections.abc import Iterable, Mapping
+
+from landbridge.model.link import RouteSpec
+from landbridge.model.network import Endpoint, Network
+
+
+def ranked(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tuple[Endpoint, ...]:
+    """Endpoints in look-up and gateway order.
+
+    Higher priority first, then not internal, then two families before one, then the order of the request
+    (Docker falls back to the network's name, which moves the gateway when somebody renames a network).
+    """
+
+    def rank(endpoint: Endpoint) -> tuple[int, bool, int, int]:
+        network = networks[endpoint.network]
+        families = bool(endpoint.gateway4) + bool(endpoint.gateway6)
+        return (-endpoint.config.gw_priority, network.internal, -families, endpoint.order)
+
+    return tuple(sorted(endpoints, key=rank))
+
+
+def targets(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tuple[str, str]:
+    """Bare IPv4 and IPv6 address that published ports lead to (empty: none).
+
+    Only networks with a way out carry published ports, as in Docker: an internal one has none.
+    """
+    four = six = ""
+    for endpoint in ranked((one for one in endpoints if one.active), networks):
+        if networks[endpoint.network].internal:
+            continue
+        four = four or (endpoint.ipv4.split("/")[0] if endpoint.gateway4 else "")
+        six = six or (endpoint.ipv6.split("/")[0] if endpoint.gateway6 else "")
+    return four, six
+
+
+def routes(path: str, endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> RouteSpec:
+    """The default routes of a sandbox: per family the best ranked active endpoint that has a gateway."""
+    four = six = None
+    for endpoint in ranked((one for one in endpoints if one.active), networks):
+        if networks[endpoint.network].internal:
+            continue
+        four = four or (endpoint if endpoint.gateway4 else None)
+        six = six or (endpoint if endpoint.gateway6 else None)
+    return RouteSpec(
+        sandbox=path,
+        gateway4=four.gateway4 if four else "",
+        ifname4=four.ifname if four else "",
+        gateway6=six.gateway6 if six else "",
+        ifname6=six.ifname if six else "",
+    )

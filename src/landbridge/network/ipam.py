@@ -1,0 +1,249 @@
+"""Address management, pure: which subnet a network gets and which address an endpoint gets.
+
+Nothing is remembered here. Callers pass what is taken and commit the answer as a claim before anything
+else happens; every function is plain arithmetic on `ipaddress` values. Rules and texts are Docker's
+(reference section 1.4) except for the default pools, which are larger and split smaller.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from landbridge.errors import Forbidden, Invalid
+from landbridge.model.network import IpamPool, Subnet
+
+Address = IPv4Address | IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
+class PoolBase:
+    """A default pool: `base` is cut into subnets of prefix length `size`."""
+
+    base: Subnet
+    size: int
+
+
+# 172.17/16 is the default bridge's, as in Docker; the rest is cut into /20 (4,094 addresses each): 224
+# networks beside Docker's usual ranges, then 2,048 more in the half of 10/8 that is rarely routed.
+DEFAULT_POOLS: tuple[PoolBase, ...] = (
+    PoolBase(IPv4Network("172.17.0.0/16"), 16),
+    PoolBase(IPv4Network("172.18.0.0/15"), 20),
+    PoolBase(IPv4Network("172.20.0.0/14"), 20),
+    PoolBase(IPv4Network("172.24.0.0/13"), 20),
+    PoolBase(IPv4Network("10.128.0.0/9"), 20),
+)
+
+
+def parse_subnet(text: str) -> Subnet:
+    """CIDR text → network. Raises: Invalid on bad text or host bits set (Docker's sentence)."""
+    try:
+        loose = ip_network(text, strict=False)
+    except ValueError:
+        raise Invalid(f"invalid subnet {text}: invalid CIDR block notation") from None
+    if ip_address(text.split("/")[0]) != loose.network_address:
+        raise Invalid(f"invalid subnet {text}: it should be {loose}")
+    return loose
+
+
+def canonical_pools(pools: Sequence[IpamPool]) -> tuple[IpamPool, ...]:
+    """User pools in canonical form.
+
+    Raises: Invalid listing every fault of every pool, one a line, under Docker's heading.
+    """
+    faults: list[str] = []
+    result = [_canonical(pool, faults) for pool in pools]
+    if faults:
+        raise Invalid("invalid network config:\n" + "\n".join(faults))
+    return tuple(result)
+
+
+def _canonical(pool: IpamPool, faults: list[str]) -> IpamPool:
+    if not pool.subnet:
+        if pool.gateway or pool.ip_range or pool.auxiliary:
+            faults.append("invalid subnet : invalid CIDR block notation")
+        return pool
+    try:
+        subnet = parse_subnet(pool.subnet)
+    except Invalid as error:
+        faults.append(error.message)
+        return pool
+    ip_range = pool.ip_range
+    if ip_range:
+        try:
+            wanted = parse_subnet(ip_range)
+        except Invalid as error:
+            faults.append(error.message.replace("invalid subnet", "invalid ip-range", 1))
+        else:
+            if wanted.version != subnet.version or wanted.prefixlen < subnet.prefixlen:
+                faults.append(f"invalid ip-range {ip_range}: CIDR block is bigger than its parent subnet {subnet}")
+            elif wanted.network_address not in subnet:
+                faults.append(f"invalid ip-range {ip_range}: parent subnet {subnet} doesn't contain ip-range")
+            ip_range = str(wanted)
+    gateway = _within(pool.gateway, subnet, "invalid gateway", faults)
+    auxiliary = {
+        name: _within(value, subnet, "invalid auxiliary address", faults) for name, value in pool.auxiliary.items()
+    }
+    return IpamPool(subnet=str(subnet), ip_range=ip_range, gateway=gateway, auxiliary=auxiliary, chosen=pool.chosen)
+
+
+def _within(text: str, subnet: Subnet, what: str, faults: list[str]) -> str:
+    if not text:
+        return ""
+    try:
+        address = ip_address(text.split("/")[0])
+    except ValueError:
+        faults.append(f"{what} {text}: invalid address")
+        return text
+    if address not in subnet:
+        faults.append(f"{what} {text}: parent subnet {subnet} doesn't contain this address")
+    return str(address)
+
+
+def check_overlap(subnet: Subnet, taken: Iterable[Subnet]) -> None:
+    """Raises: Forbidden (Docker's sentence) when `subnet` overlaps a subnet of another network."""
+    for other in taken:
+        if overlaps(subnet, other):
+            raise Forbidden("Pool overlaps with other one on this address space")
+
+
+def overlaps(one: Subnet, other: Subnet) -> bool:
+    """True when the two share an address; never across families."""
+    if isinstance(one, IPv4Network) and isinstance(other, IPv4Network):
+        return one.overlaps(other)
+    if isinstance(one, IPv6Network) and isinstance(other, IPv6Network):
+        return one.overlaps(other)
+    return False
+
+
+def choose_subnet(bases: Sequence[PoolBase], version: int, taken: Sequence[Subnet], routed: Sequence[Subnet]) -> Subnet:
+    """The first subnet of the pools that meets neither another network nor a route of the host.
+
+    When routes cover everything (a VPN with 10/8, 172.16/12 and 192.168/16) the first one free of networks
+    is used: a more specific route wins over the VPN's, and failing would leave the user without any.
+
+    Raises: Invalid (Docker's sentence) when every subnet is taken by a network.
+    """
+    fallback: Subnet | None = None
+    for candidate in _candidates(bases, version, taken):
+        if not any(overlaps(candidate, route) for route in routed if route.prefixlen > 0):
+            return candidate
+        fallback = fallback or candidate
+    if fallback is not None:
+        return fallback
+    raise Invalid(
+        "all predefined address pools have been fully subnetted"
+        f" ({len(taken)} networks in use; see --default-address-pool)"
+    )
+
+
+def _candidates(bases: Sequence[PoolBase], version: int, taken: Sequence[Subnet]) -> Iterator[Subnet]:
+    """Subnets of the pools not overlapping a taken one; jumps over a taken block instead of walking it."""
+    for pool in bases:
+        if pool.base.version != version:
+            continue
+        width = 1 << (pool.base.max_prefixlen - pool.size)
+        position = int(pool.base.network_address)
+        end = position + pool.base.num_addresses
+        blocks = sorted(
+            (int(net.network_address), int(net.broadcast_address)) for net in taken if overlaps(net, pool.base)
+        )
+        index = 0
+        while position + width <= end:
+            while index < len(blocks) and blocks[index][1] < position:
+                index += 1
+            if index < len(blocks) and blocks[index][0] < position + width:
+                beyond = blocks[index][1] + 1
+                position += -(-(beyond - position) // width) * width
+                continue
+            yield ip_network((position, pool.size)) if version == 4 else IPv6Network((position, pool.size))
+            position += width
+
+
+def first_usable(subnet: Subnet) -> Address:
+    """The address a gateway gets when none was asked for: the first host of the subnet."""
+    offset = 0 if subnet.prefixlen >= subnet.max_prefixlen - 1 else 1
+    return subnet.network_address + offset
+
+
+def choose_gateway(pool: IpamPool) -> Address:
+    """The gateway of a pool without one.
+
+    The first host of the ip-range when the range starts above the subnet, as Docker does, else of the subnet,
+    stepping over auxiliary addresses. Raises: Invalid when nothing is left.
+    """
+    subnet = ip_network(pool.subnet)
+    aux = {int(ip_address(text)) for text in pool.auxiliary.values()}
+    low, high = usable(pool)
+    start = max(int(first_usable(subnet)), low)
+    for number in range(start, high + 1):
+        if number not in aux:
+            return _address(subnet, number)
+    raise Invalid(f"no available IPv{subnet.version} addresses on this network's address pools: {pool.subnet}")
+
+
+def usable(pool: IpamPool) -> tuple[int, int]:
+    """First and last address number that may be handed out dynamically, both included.
+
+    Network and broadcast addresses are kept out except in /31 and /32 (RFC 3021), as is the IPv6
+    subnet-router anycast address (RFC 4291, 2.6.1).
+    """
+    subnet = ip_network(pool.subnet)
+    low, high = int(subnet.network_address), int(subnet.broadcast_address)
+    if subnet.prefixlen < subnet.max_prefixlen - 1:
+        low += 1
+        if subnet.version == 4:
+            high -= 1
+    if pool.ip_range:
+        span = ip_network(pool.ip_range)
+        low = max(low, int(span.network_address))
+        high = min(high, int(span.broadcast_address))
+    return low, high
+
+
+def next_address(pool: IpamPool, taken: Set[int], after: int) -> Address:
+    """The next free address of `pool` following number `after`, wrapping once.
+
+    Serial allocation, so that an address just freed is not handed to somebody else at once (stale ARP
+    entries and clients). Raises: Invalid with Docker's sentence when the pool is full.
+    """
+    subnet = ip_network(pool.subnet)
+    low, high = usable(pool)
+    reserved = {int(ip_address(text)) for text in pool.auxiliary.values()}
+    start = after + 1 if low <= after < high else low
+    free = _first_free(start, high, taken, reserved)
+    if free is None:
+        free = _first_free(low, min(start - 1, high), taken, reserved)
+    if free is None:
+        raise Invalid(f"no available IPv{subnet.version} addresses on this network's address pools: {pool.subnet}")
+    return _address(subnet, free)
+
+
+def _first_free(low: int, high: int, taken: Set[int], reserved: Set[int]) -> int | None:
+    number = low
+    while number <= high:
+        if number not in taken and number not in reserved:
+            return number
+        number += 1
+    return None
+
+
+def fixed_address(text: str, pools: Sequence[IpamPool], is_taken: Callable[[Address], bool]) -> tuple[Address, IpamPool]:
+    """An address the user asked for, and the pool it lies in.
+
+    Raises: Invalid when no pool's subnet holds it, Forbidden ("Address already in use") when it is taken.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise Invalid(f"invalid IPv4 address: {text}" if ":" not in text else f"invalid IPv6 address: {text}") from None
+    for pool in pools:
+        subnet = ip_network(pool.subnet)
+        if address.version == subnet.version and address in subnet:
+            if is_taken(address) or str(address) == pool.gateway:
+                raise Forbidden("Address already in use")
+            return address, pool
+    raise Invalid(f"invalid config for network: no configured subnet contains IP address {text}")
+
+
+def _address(subnet: Subnet, number: int) -> Address:
+    return IPv4Address(number) if subnet.version == 4 else IPv6Address(number)

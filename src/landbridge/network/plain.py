@@ -1,0 +1,24 @@
+"""Drivers without links: ``null`` (the network ``none``) and ``host``."""
+
+from landbridge.errors import Forbidden
+from landbridge.model.network import Endpoint, Network, NetworkRequest, Sandbox
+from landbridge.network.steps import Step
+
+
+class PlainDriver:
+    """A predefined network that needs nothing from the kernel; users cannot make another one."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def check(self, request: NetworkRequest) -> None:
+        """Raises: Forbidden, always: Docker allows one network of each of these drivers."""
+        raise Forbidden(f"only one instance of \"{self.name}\" network is allowed")
+
+    def create(self, network: Network, mtu: int) -> tuple[Step, ...]:
+        """Nothing to make."""
+        return ()
+
+    def attach(self, network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) -> tuple[Step, ...]:
+        """Nothing to make: the sandbox keeps only its loopback, or is the host's own stack."""
+        return ()
