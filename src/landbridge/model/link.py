@@ -77,7 +77,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkFact:
-    """One interface as the kernel reports it; `master` is the bridge's name or empty."""
+    """One interface as the kernel reports it; `master` is the bridge's name or empty, `alias` who made it."""
 
     index: int
     name: str
@@ -86,6 +86,7 @@ class LinkFact:
     mtu: int
     up: bool
     master: str
+    alias: str = ""
     addresses: tuple[str, ...] = ()
 
 
@@ -96,3 +97,18 @@ class RouteFact:
     destination: str
     device: str
     gateway: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkCounters:
+    """One interface's traffic since it was made, as the kernel counts it (seen from the interface)."""
+
+    name: str
+    rx_bytes: int
+    rx_packets: int
+    rx_errors: int
+    rx_dropped: int
+    tx_bytes: int
+    tx_packets: int
+    tx_errors: int
+    tx_dropped: int

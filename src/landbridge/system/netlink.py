@@ -1,0 +1,282 @@
+"""Verbs on the links, addresses and routes of one network namespace.
+
+A `Netlink` is one rtnetlink socket: the host's, or a sandbox's (`Netlink.inside`). It may be shared between
+threads. Verbs take values from `model.link` and decide nothing; message content is in `rtnl`, the conversation
+in `nlsocket`. What a verb started and could not finish it takes back; removing what is gone is no error.
+
+Each verb costs a constant number of messages however many links exist, the two listings aside.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Sequence
+from typing import Literal
+
+from landbridge.errors import Conflict, NotFound
+from landbridge.model.link import BridgeSpec, LinkCounters, LinkFact, RouteFact, RouteSpec, VethSpec
+from landbridge.system import netns, nlwire, rtnl, sysctl
+from landbridge.system.nlsocket import Channel, NetlinkError, Request, open_channel
+
+OWNER = "landbridge"  # the alias (ip -d link) of every bridge made here; tells ours from an adopted one
+
+_GONE = (errno.ENODEV,)
+_NEW = nlwire.NLM_F_CREATE | nlwire.NLM_F_EXCL
+
+Adopted = Literal["made", "ours", "foreign"]
+
+
+class Netlink:
+    """rtnetlink in the calling thread's namespace, or in a pinned one with `inside`."""
+
+    def __init__(self, channel: Channel | None = None, path: str = "") -> None:
+        self._channel = channel or open_channel()
+        self._path = path
+
+    @classmethod
+    def inside(cls, path: str) -> "Netlink":
+        """A Netlink of the namespace pinned at `path`, which it keeps alive until closed. Raises: NotFound."""
+        return cls(Channel(netns.netlink_socket(path)), path)
+
+    def close(self) -> None:
+        """Close the socket; twice is fine."""
+        self._channel.close()
+
+    def __enter__(self) -> "Netlink":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def messages_sent(self) -> int:
+        """How many messages this socket has sent: the cost of what was done, free of timing."""
+        return self._channel.sent
+
+    # ---- bridges
+
+    def ensure_bridge(self, spec: BridgeSpec) -> Adopted:
+        """Make the bridge, or bring an existing one in line; it is up afterwards.
+
+        A bridge made here carries the alias `OWNER` and is kept exactly as `spec` says. Any other bridge is
+        adopted: it gets the missing addresses and sysctls and is brought up, while its MTU, MAC and further
+        addresses stay. Says which of the three it was. A bridge made without `spec.mac` gets a random address
+        of its own, so that it does not change with the first or last port.
+        Raises: Conflict when the name belongs to another kind of link, NetlinkError.
+        """
+        body = self._find(spec.name)
+        how: Adopted = "ours"
+        if body is None:
+            self._make_bridge(spec)
+            how, body = "made", self._found(spec.name)
+        fact = rtnl.links([body], ())[0]
+        if fact.kind != "bridge":
+            raise Conflict(f"{spec.name} exists and is not a bridge")
+        if fact.alias != OWNER:
+            how = "foreign"
+        try:
+            self._shape_bridge(spec, fact, foreign=how == "foreign")
+        except BaseException:
+            if how == "made":
+                self.remove_link(spec.name)
+            raise
+        return how
+
+    def remove_bridge(self, name: str) -> None:
+        """Remove the bridge if it was made here; an adopted one stays as it is. Twice is fine."""
+        body = self._find(name)
+        if body is not None and rtnl.links([body], ())[0].alias == OWNER:
+            self.remove_link(name)
+
+    def _make_bridge(self, spec: BridgeSpec) -> None:
+        body = rtnl.new_bridge(spec.name, spec.mac or _random_mac(), spec.mtu)
+        self._channel.ask(Request(f"create bridge {spec.name}", rtnl.RTM_NEWLINK, body, _NEW))
+        # Not in one batch with the above: a bridge somebody else made meanwhile must not get our mark.
+        self._channel.ask(_change(f"alias of {spec.name}", rtnl.with_alias(spec.name, OWNER)))
+
+    def _shape_bridge(self, spec: BridgeSpec, fact: LinkFact, *, foreign: bool) -> None:
+        self._write_sysctls(spec.sysctls)
+        requests = []
+        if not foreign:
+            selected = Request(f"addresses of {spec.name}", rtnl.RTM_GETADDR, rtnl.addresses_of(fact.index))
+            owned = rtnl.owned_addresses(self._channel.dump(selected)).get(fact.index, [])
+            requests += [_delete_address(spec.name, fact.index, cidr) for cidr in owned if cidr not in spec.addresses]
+            if fact.mtu != spec.mtu:
+                requests.append(_change(f"mtu of {spec.name}", rtnl.with_mtu(spec.name, spec.mtu)))
+            if spec.mac and fact.mac != spec.mac.lower():
+                requests.append(_change(f"mac of {spec.name}", rtnl.with_mac(spec.name, spec.mac)))
+        requests += [_add_address(spec.name, fact.index, cidr, forgive=(errno.EEXIST,)) for cidr in spec.addresses]
+        requests.append(_change(f"bring up {spec.name}", rtnl.link_up(spec.name)))
+        self._channel.ask(*requests)
+
+    # ---- endpoints
+
+    def add_veth(self, spec: VethSpec) -> None:
+        """Connect a sandbox to a bridge; afterwards the interface is up and reachable.
+
+        All or nothing. The near end has no address of any kind, IPv6 link-local included.
+        Raises: NotFound when the bridge or the sandbox is missing, NetlinkError (errno EEXIST when one of
+        the two names is taken), and what `sysctl.write` raises.
+        """
+        bridge = rtnl.link_index(self._found(spec.bridge))
+        self._make_veth(spec, bridge)
+        try:
+            name = spec.host_name
+            # The port flags are set before anything can pass: the far end is still down.
+            self._channel.ask(
+                _change(f"no link-local on {name}", rtnl.without_link_local(name), (errno.EAFNOSUPPORT,)),
+                _change(f"port {name}", rtnl.port_up(name, hairpin=spec.hairpin, isolated=spec.isolated)),
+            )
+            _finish_inside(spec)
+        except BaseException:
+            self.remove_veth(spec.host_name)
+            raise
+
+    def detach_port(self, host_name: str) -> None:
+        """Take a port out of its bridge, which makes its addresses reusable at once. Twice is fine."""
+        what = f"detach {host_name}"
+        # ENODEV: the namespace ended and took the pair with it.
+        self._channel.ask(_change(what, rtnl.out_of_bridge(host_name), _GONE))
+
+    def remove_veth(self, host_name: str) -> None:
+        """Detach and delete a pair. Twice is fine.
+
+        The deletion waits 20-44 ms in the kernel: not on the reply path. Removing the sandbox does the same for free.
+        """
+        self.detach_port(host_name)
+        self.remove_link(host_name)
+
+    def remove_link(self, name: str) -> None:
+        """Delete a link of any kind. Twice is fine. Raises: NetlinkError."""
+        self._channel.ask(Request(f"remove {name}", rtnl.RTM_DELLINK, rtnl.link_by_name(name), forgive=_GONE))
+
+    def _make_veth(self, spec: VethSpec, bridge: int) -> None:
+        try:
+            sandbox = os.open(spec.sandbox, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise NotFound(f"no network namespace at {spec.sandbox}") from error
+        try:
+            body = rtnl.new_veth(
+                host_name=spec.host_name,
+                bridge=bridge,
+                mtu=spec.mtu,
+                ifname=spec.ifname,
+                mac=spec.mac,
+                sandbox_fd=sandbox,
+            )
+            self._channel.ask(Request(f"create {spec.host_name}/{spec.ifname}", rtnl.RTM_NEWLINK, body, _NEW))
+        finally:
+            os.close(sandbox)
+
+    # ---- listings
+
+    def links(self) -> tuple[LinkFact, ...]:
+        """Every link with its addresses, link-local ones included. Two dumps."""
+        links = self._channel.dump(Request("list links", rtnl.RTM_GETLINK, rtnl.all_links()))
+        addresses = self._channel.dump(Request("list addresses", rtnl.RTM_GETADDR, rtnl.addresses_of(0)))
+        return rtnl.links(links, addresses)
+
+    def routes(self) -> tuple[RouteFact, ...]:
+        """The unicast routes of the main table, IPv4 then IPv6. Three dumps."""
+        links = self._channel.dump(Request("list links", rtnl.RTM_GETLINK, rtnl.all_links()))
+        names = {fact.index: fact.name for fact in rtnl.links(links, ())}
+        answers: list[bytes] = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            # ENOENT: nothing was ever put into the table of this family.
+            request = Request(
+                "list routes", rtnl.RTM_GETROUTE, rtnl.main_routes(family), forgive=(errno.ENOENT, errno.EOPNOTSUPP)
+            )
+            answers += self._channel.dump(request)
+        return rtnl.routes(answers, names)
+
+    def counters(self) -> tuple[LinkCounters, ...]:
+        """Traffic counters of every link; `Netlink.inside` gives those a container sees. One dump."""
+        answers = self._channel.dump(Request("list counters", rtnl.RTM_GETLINK, rtnl.all_counters()))
+        return tuple(rtnl.counters(body) for body in answers)
+
+    def counters_of(self, name: str) -> LinkCounters:
+        """Traffic counters of one link. Raises: NotFound."""
+        request = Request(f"counters of {name}", rtnl.RTM_GETLINK, rtnl.counters_of(name), forgive=_GONE)
+        body = self._channel.get(request)
+        if body is None:
+            raise NotFound(f"no interface {name}")
+        return rtnl.counters(body)
+
+    # ---- shared
+
+    def _find(self, name: str) -> bytes | None:
+        return _find(self._channel, name)
+
+    def _found(self, name: str) -> bytes:
+        return _found(self._channel, name)
+
+    def _write_sysctls(self, settings: Sequence[tuple[str, str]]) -> None:
+        if settings and self._path:
+            netns.write_sysctls(self._path, settings)
+        else:
+            sysctl.write_all(settings)
+
+
+def set_routes(spec: RouteSpec) -> None:
+    """Make the default routes of a sandbox what `spec` says, replacing or removing those there are.
+
+    Raises: NotFound when the sandbox or an interface is missing, NetlinkError.
+    """
+    with Channel(netns.netlink_socket(spec.sandbox)) as channel:
+        _set_default(channel, socket.AF_INET, spec.gateway4, spec.ifname4)
+        _set_default(channel, socket.AF_INET6, spec.gateway6, spec.ifname6)
+
+
+def _set_default(channel: Channel, family: int, gateway: str, ifname: str) -> None:
+    if gateway:
+        body = rtnl.default_route(gateway, rtnl.link_index(_found(channel, ifname)))
+        flags = nlwire.NLM_F_CREATE | nlwire.NLM_F_REPLACE
+        channel.ask(Request(f"default route via {gateway}", rtnl.RTM_NEWROUTE, body, flags))
+    else:
+        # ESRCH: there is none. The others: a kernel without this family.
+        forgive = (errno.ESRCH, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
+        body = rtnl.any_default_route(family)
+        channel.ask(Request("remove the default route", rtnl.RTM_DELROUTE, body, forgive=forgive))
+
+
+def _finish_inside(spec: VethSpec) -> None:
+    with netns.inside(spec.sandbox):
+        sysctl.write_all(spec.sysctls)
+        channel = open_channel()
+    with channel:
+        index = rtnl.link_index(_found(channel, spec.ifname))
+        requests = [_add_address(spec.ifname, index, cidr) for cidr in spec.addresses]
+        channel.ask(*requests, _change(f"bring up {spec.ifname}", rtnl.link_up(spec.ifname)))
+
+
+def _find(channel: Channel, name: str) -> bytes | None:
+    return channel.get(Request(f"look up {name}", rtnl.RTM_GETLINK, rtnl.link_by_name(name), forgive=_GONE))
+
+
+def _found(channel: Channel, name: str) -> bytes:
+    body = _find(channel, name)
+    if body is None:
+        raise NotFound(f"no interface {name}")
+    return body
+
+
+def _change(what: str, body: bytes, forgive: tuple[int, ...] = ()) -> Request:
+    return Request(what, rtnl.RTM_NEWLINK, body, forgive=forgive)
+
+
+def _add_address(name: str, index: int, cidr: str, forgive: tuple[int, ...] = ()) -> Request:
+    return Request(f"address {cidr} on {name}", rtnl.RTM_NEWADDR, rtnl.address(index, cidr), _NEW, forgive)
+
+
+def _delete_address(name: str, index: int, cidr: str) -> Request:
+    what = f"remove address {cidr} from {name}"
+    # EADDRNOTAVAIL: a secondary address that went with its primary.
+    return Request(what, rtnl.RTM_DELADDR, rtnl.address(index, cidr), forgive=(errno.EADDRNOTAVAIL,))
+
+
+def _random_mac() -> str:
+    # 02:42 as Docker has it: locally administered, unicast.
+    return f"02:42:{os.urandom(4).hex(':')}"
+
+
+__all__ = ["OWNER", "Adopted", "Netlink", "NetlinkError", "set_routes"]

@@ -1,0 +1,282 @@
+"""What rtnetlink(7) messages say about links, addresses and routes: bodies to send, facts read back. Pure.
+
+One function per message, no I/O, no decisions; `netlink` sends them in the right order. Numbers are those of
+linux/rtnetlink.h, if_link.h, if_addr.h and veth.h and never change.
+"""
+
+import ipaddress
+import socket
+import struct
+from collections.abc import Iterable
+
+from landbridge.model.link import LinkCounters, LinkFact, RouteFact
+from landbridge.system.nlwire import as_text, as_u32, attribute, attributes, nested, text, u8, u32
+
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
+_IFLA_IFALIAS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_NET_NS_FD, _IFLA_EXT_MASK = 20, 23, 26, 28, 29
+_INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
+_VETH_INFO_PEER = 1
+_BRPORT_MODE, _BRPORT_ISOLATED = 4, 33  # mode is what `bridge link` calls hairpin
+_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, 1
+_EXT_SKIP_STATS = 8
+_IFF_UP = 1
+
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 4, 8
+_IFA_F_NODAD, _IFA_F_PERMANENT = 0x02, 0x80
+
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA = 1, 4, 5, 9, 18
+_TABLE_MAIN, _PROTO_BOOT, _TYPE_UNICAST = 254, 3, 1
+
+_LINK = struct.Struct("=BxHiII")  # family, type, index, flags, change
+_ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
+_ROUTE = struct.Struct("=BBBBBBBBI")  # family, dst/src length, tos, table, protocol, scope, type, flags
+_NEXT_HOP = struct.Struct("=HBBi")  # length, flags, hops, index
+
+
+# ---- links: what to send
+
+
+def link_by_name(name: str) -> bytes:
+    """Select one link by name (get, delete)."""
+    return _link() + text(_IFLA_IFNAME, name) + u32(_IFLA_EXT_MASK, _EXT_SKIP_STATS)
+
+
+def all_links() -> bytes:
+    """Select every link, without the counters that make up most of an answer."""
+    return _link() + u32(_IFLA_EXT_MASK, _EXT_SKIP_STATS)
+
+
+def counters_of(name: str) -> bytes:
+    """Select one link with its counters."""
+    return _link() + text(_IFLA_IFNAME, name)
+
+
+def all_counters() -> bytes:
+    """Select every link with its counters."""
+    return _link()
+
+
+def new_bridge(name: str, mac: str, mtu: int) -> bytes:
+    """A bridge, still down."""
+    kind = nested(_IFLA_LINKINFO, text(_INFO_KIND, "bridge"))
+    return _link() + text(_IFLA_IFNAME, name) + _mac(mac) + u32(_IFLA_MTU, mtu) + kind
+
+
+def with_alias(name: str, alias: str) -> bytes:
+    """Set the alias of a link (ignored by the kernel in a message that creates one)."""
+    return _link() + text(_IFLA_IFNAME, name) + text(_IFLA_IFALIAS, alias)
+
+
+def new_veth(*, host_name: str, bridge: int, mtu: int, ifname: str, mac: str, sandbox_fd: int) -> bytes:
+    """A veth pair in one message: the near end a port of `bridge` and down, the far end inside the sandbox."""
+    far = (
+        _link()
+        + text(_IFLA_IFNAME, ifname)
+        + u32(_IFLA_MTU, mtu)
+        + (_mac(mac) if mac else b"")
+        + u32(_IFLA_NET_NS_FD, sandbox_fd)
+    )
+    data = nested(_INFO_DATA, attribute(_VETH_INFO_PEER, far))
+    return (
+        _link()
+        + text(_IFLA_IFNAME, host_name)
+        + u32(_IFLA_MTU, mtu)
+        + u32(_IFLA_MASTER, bridge)
+        + nested(_IFLA_LINKINFO, text(_INFO_KIND, "veth"), data)
+    )
+
+
+def without_link_local(name: str) -> bytes:
+    """Keep a link from giving itself an fe80:: address: a bridge port needs none."""
+    mode = nested(socket.AF_INET6, u8(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE))
+    return _link() + text(_IFLA_IFNAME, name) + nested(_IFLA_AF_SPEC, mode)
+
+
+def port_up(name: str, *, hairpin: bool, isolated: bool) -> bytes:
+    """Set the bridge-port flags and bring the port up; the kernel does it in this order."""
+    flags = nested(_INFO_SLAVE_DATA, u8(_BRPORT_MODE, hairpin), u8(_BRPORT_ISOLATED, isolated))
+    info = nested(_IFLA_LINKINFO, text(_INFO_SLAVE_KIND, "bridge"), flags)
+    return _link(up=True) + text(_IFLA_IFNAME, name) + info
+
+
+def link_up(name: str) -> bytes:
+    """Bring a link up."""
+    return _link(up=True) + text(_IFLA_IFNAME, name)
+
+
+def out_of_bridge(name: str) -> bytes:
+    """Take a port out of its bridge."""
+    return _link() + text(_IFLA_IFNAME, name) + u32(_IFLA_MASTER, 0)
+
+
+def with_mtu(name: str, mtu: int) -> bytes:
+    """Set a link's MTU."""
+    return _link() + text(_IFLA_IFNAME, name) + u32(_IFLA_MTU, mtu)
+
+
+def with_mac(name: str, mac: str) -> bytes:
+    """Set a link's hardware address."""
+    return _link() + text(_IFLA_IFNAME, name) + _mac(mac)
+
+
+def _link(*, up: bool = False) -> bytes:
+    return _LINK.pack(socket.AF_UNSPEC, 0, 0, up * _IFF_UP, up * _IFF_UP)
+
+
+def _mac(mac: str) -> bytes:
+    return attribute(_IFLA_ADDRESS, bytes.fromhex(mac.replace(":", "")))
+
+
+# ---- addresses and routes: what to send
+
+
+def address(index: int, cidr: str) -> bytes:
+    """An interface address (CIDR) to add or delete. IPv6 is usable at once: no duplicate detection."""
+    interface = ipaddress.ip_interface(cidr)
+    packed = interface.ip.packed
+    length = interface.network.prefixlen
+    head = _ADDRESS.pack(_family(interface.version), length, 0, 0, index)
+    if interface.version == 6:
+        return head + attribute(_IFA_ADDRESS, packed) + u32(_IFA_FLAGS, _IFA_F_NODAD)
+    broadcast = attribute(_IFA_BROADCAST, interface.network.broadcast_address.packed) if length < 31 else b""
+    return head + attribute(_IFA_LOCAL, packed) + attribute(_IFA_ADDRESS, packed) + broadcast
+
+
+def addresses_of(index: int) -> bytes:
+    """Select the addresses of both families on one link, or on every link with index 0."""
+    return _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, index)
+
+
+def default_route(gateway: str, index: int) -> bytes:
+    """The default route through `gateway` on the link with `index`, to set or replace."""
+    via = ipaddress.ip_address(gateway)
+    head = _ROUTE.pack(_family(via.version), 0, 0, 0, _TABLE_MAIN, _PROTO_BOOT, 0, _TYPE_UNICAST, 0)
+    return head + attribute(_RTA_GATEWAY, via.packed) + u32(_RTA_OIF, index)
+
+
+def any_default_route(family: int) -> bytes:
+    """The first default route of `family` in the main table, whatever it goes through (delete)."""
+    # scope RT_SCOPE_NOWHERE and protocol 0 match any
+    return _ROUTE.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 255, 0, 0)
+
+
+def main_routes(family: int) -> bytes:
+    """Select the unicast routes of the main table (filtered by the kernel, strict checking is on)."""
+    return _ROUTE.pack(family, 0, 0, 0, _TABLE_MAIN, 0, 0, _TYPE_UNICAST, 0)
+
+
+def _family(version: int) -> int:
+    return socket.AF_INET if version == 4 else socket.AF_INET6
+
+
+# ---- facts read back
+
+
+def link_index(body: bytes) -> int:
+    """The interface index in a link answer."""
+    index: int = _LINK.unpack_from(body)[2]
+    return index
+
+
+def owned_addresses(answers: Iterable[bytes]) -> dict[int, list[str]]:
+    """Interface index -> addresses (CIDR) that somebody configured, in the kernel's order.
+
+    Left out is what comes and goes by itself: fe80:: addresses and those with a lifetime.
+    """
+    return _addresses(answers, every=False)
+
+
+def links(answers: Iterable[bytes], address_answers: Iterable[bytes]) -> tuple[LinkFact, ...]:
+    """Every link with all its addresses."""
+    addresses = _addresses(address_answers, every=True)
+    parsed = [(_LINK.unpack_from(body), attributes(body, _LINK.size)) for body in answers]
+    names = {head[2]: as_text(found[_IFLA_IFNAME]) for head, found in parsed}
+    facts = []
+    for (_, _, index, flags, _), found in parsed:
+        info = attributes(found.get(_IFLA_LINKINFO, b""))
+        master = as_u32(found[_IFLA_MASTER]) if _IFLA_MASTER in found else 0
+        facts.append(
+            LinkFact(
+                index=index,
+                name=names[index],
+                kind=as_text(info.get(_INFO_KIND, b"")),
+                mac=found.get(_IFLA_ADDRESS, b"").hex(":"),
+                mtu=as_u32(found[_IFLA_MTU]),
+                up=bool(flags & _IFF_UP),
+                master=names.get(master, ""),
+                alias=as_text(found.get(_IFLA_IFALIAS, b"")),
+                addresses=tuple(addresses.get(index, ())),
+            )
+        )
+    return tuple(facts)
+
+
+def counters(body: bytes) -> LinkCounters:
+    """Name and counters of a link (struct rtnl_link_stats64)."""
+    found = attributes(body, _LINK.size)
+    numbers = struct.unpack_from("=8Q", found[_IFLA_STATS64])
+    return LinkCounters(
+        name=as_text(found[_IFLA_IFNAME]),
+        rx_packets=numbers[0],
+        tx_packets=numbers[1],
+        rx_bytes=numbers[2],
+        tx_bytes=numbers[3],
+        rx_errors=numbers[4],
+        tx_errors=numbers[5],
+        rx_dropped=numbers[6],
+        tx_dropped=numbers[7],
+    )
+
+
+def routes(answers: Iterable[bytes], names: dict[int, str]) -> tuple[RouteFact, ...]:
+    """Unicast routes of the main table, one fact per next hop."""
+    facts = []
+    for body in answers:
+        family, length, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(body)
+        if table != _TABLE_MAIN or kind != _TYPE_UNICAST:
+            continue
+        found = attributes(body, _ROUTE.size)
+        packed = found.get(_RTA_DST, b"\0" * (4 if family == socket.AF_INET else 16))
+        destination = f"{socket.inet_ntop(family, packed)}/{length}"
+        hops = _next_hops(found[_RTA_MULTIPATH]) if _RTA_MULTIPATH in found else [found]
+        for hop in hops:
+            index = as_u32(hop[_RTA_OIF]) if _RTA_OIF in hop else 0
+            facts.append(RouteFact(destination=destination, device=names.get(index, ""), gateway=_gateway(hop, family)))
+    return tuple(facts)
+
+
+def _addresses(answers: Iterable[bytes], *, every: bool) -> dict[int, list[str]]:
+    by_index: dict[int, list[str]] = {}
+    for body in answers:
+        family, length, _, scope, index = _ADDRESS.unpack_from(body)
+        found = attributes(body, _ADDRESS.size)
+        passing = scope != 0 or not as_u32(found.get(_IFA_FLAGS, b"\0\0\0\0")) & _IFA_F_PERMANENT
+        if passing and not every:
+            continue
+        packed = found.get(_IFA_LOCAL) or found[_IFA_ADDRESS]
+        by_index.setdefault(index, []).append(f"{socket.inet_ntop(family, packed)}/{length}")
+    return by_index
+
+
+def _next_hops(payload: bytes) -> list[dict[int, bytes]]:
+    hops, offset = [], 0
+    while offset + _NEXT_HOP.size <= len(payload):
+        size, _, _, index = _NEXT_HOP.unpack_from(payload, offset)
+        found = attributes(payload[offset : offset + size], _NEXT_HOP.size)
+        found[_RTA_OIF] = struct.pack("=i", index)
+        hops.append(found)
+        offset += (size + 3) & ~3
+    return hops
+
+
+def _gateway(hop: dict[int, bytes], family: int) -> str:
+    if _RTA_GATEWAY in hop:
+        return socket.inet_ntop(family, hop[_RTA_GATEWAY])
+    if _RTA_VIA in hop:  # struct rtvia: family, then the address (an IPv6 gateway of an IPv4 route)
+        via = hop[_RTA_VIA]
+        return socket.inet_ntop(struct.unpack_from("=H", via)[0], via[2:])
+    return ""
