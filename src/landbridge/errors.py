@@ -73,10 +73,14 @@ class Internal(LandbridgeError):
 class HoldFailed(Conflict):
     """A host port could not be held.
 
-    `reason` is the errno name (``EADDRINUSE``, ``EADDRNOTAVAIL``, ``EACCES``); `key` names the binding.
+    `reason` is the errno name (``EADDRINUSE``, ``EADDRNOTAVAIL``, ``EACCES``); `key` names the binding,
+    `port` the one port of it that failed (0: none in particular) and `holder` who has that port, where it
+    could be found out: ``pid 123 (nginx)``.
     """
 
-    def __init__(self, message: str, *, reason: str, key: str) -> None:
+    def __init__(self, message: str, *, reason: str, key: str, holder: str = "", port: int = 0) -> None:
         super().__init__(message)
         self.reason = reason
         self.key = key
+        self.holder = holder
+        self.port = port

@@ -1,4 +1,4 @@
-"""What the proxy is asked to hold: one value per published host socket."""
+"""What the proxy is asked to hold: one value per published host socket, or per range of equal ones."""
 
 from dataclasses import dataclass
 
@@ -20,3 +20,13 @@ class Hold:
     target_port: int
     count: int = 1
     relay: bool = True
+
+    @property
+    def binding(self) -> tuple[str, str, int, int]:
+        """What is bound, without where it leads: two holds of one binding can pass on the sockets."""
+        return (self.proto, self.host_ip, self.host_port, self.count)
+
+    @property
+    def target(self) -> tuple[str, int, bool]:
+        """Where it leads, without what is bound: ``(ip, port of the first, relay)``."""
+        return (self.target_ip, self.target_port, self.relay)
