@@ -5,6 +5,7 @@ else happens; every function is plain arithmetic on `ipaddress` values. Rules an
 (reference section 1.4) except for the default pools, which are larger and split smaller.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -208,7 +209,7 @@ def next_address(pool: IpamPool, taken: Set[int], after: int) -> Address:
     """
     subnet = ip_network(pool.subnet)
     low, high = usable(pool)
-    reserved = {int(ip_address(text)) for text in pool.auxiliary.values()}
+    reserved = {int(ip_address(text)) for text in (*pool.auxiliary.values(), pool.gateway) if text}
     start = after + 1 if low <= after < high else low
     free = _first_free(start, high, taken, reserved)
     if free is None:
@@ -227,7 +228,9 @@ def _first_free(low: int, high: int, taken: Set[int], reserved: Set[int]) -> int
     return None
 
 
-def fixed_address(text: str, pools: Sequence[IpamPool], is_taken: Callable[[Address], bool]) -> tuple[Address, IpamPool]:
+def fixed_address(
+    text: str, pools: Sequence[IpamPool], is_taken: Callable[[Address], bool]
+) -> tuple[Address, IpamPool]:
     """An address the user asked for, and the pool it lies in.
 
     Raises: Invalid when no pool's subnet holds it, Forbidden ("Address already in use") when it is taken.
@@ -247,3 +250,9 @@ def fixed_address(text: str, pools: Sequence[IpamPool], is_taken: Callable[[Addr
 
 def _address(subnet: Subnet, number: int) -> Address:
     return IPv4Address(number) if subnet.version == 4 else IPv6Address(number)
+
+
+def ula_prefix(seed: str) -> str:
+    """A /48 of unique local addresses (RFC 4193, 3.2): ``fd`` and 40 bits derived from the host's own id."""
+    digest = hashlib.sha256(seed.encode()).digest()[-5:]
+    return str(IPv6Network((int.from_bytes(b"\xfd" + digest + bytes(10), "big"), 48)))

@@ -30,6 +30,10 @@ CONTAINERS: dict[str, str] = {
     "publish6_addr": "map type inet_proto . ipv6_addr . inet_service : ipv6_addr . inet_service",
 }
 
+_PORTS4 = "meta nfproto ipv4 meta l4proto { tcp, udp }"
+# ::1 cannot be sent off the host (no route_localnet for IPv6): the proxy carries it.
+_PORTS6 = "ip6 daddr != ::1 meta l4proto { tcp, udp }"
+
 # chain → (hook line or empty, rules). `user` belongs to the user: it is created and never flushed.
 USER_CHAIN = "user"
 CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -42,12 +46,11 @@ CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
     "publish": (
         "",
         (
-            "meta nfproto ipv4 meta l4proto { tcp, udp } dnat ip to meta l4proto . ip daddr . th dport map @publish_addr",
-            "meta nfproto ipv4 meta l4proto { tcp, udp } dnat ip to meta l4proto . th dport map @publish_any",
-            "meta nfproto ipv4 meta l4proto { tcp, udp } dnat ip to meta l4proto . ip daddr . th dport map @publish_range",
-            "meta nfproto ipv6 meta l4proto { tcp, udp } dnat ip6 to meta l4proto . ip6 daddr . th dport map @publish6_addr",
-            # ::1 cannot be sent off the host (no route_localnet for IPv6): the proxy carries it.
-            "ip6 daddr != ::1 meta l4proto { tcp, udp } dnat ip6 to meta l4proto . th dport map @publish6_any",
+            f"{_PORTS4} dnat ip to meta l4proto . ip daddr . th dport map @publish_addr",
+            f"{_PORTS4} dnat ip to meta l4proto . th dport map @publish_any",
+            f"{_PORTS4} dnat ip to meta l4proto . ip daddr . th dport map @publish_range",
+            f"{_PORTS6} dnat ip6 to meta l4proto . ip6 daddr . th dport map @publish6_addr",
+            f"{_PORTS6} dnat ip6 to meta l4proto . th dport map @publish6_any",
         ),
     ),
     "prerouting": ("type nat hook prerouting priority -100; policy accept;", ("fib daddr type local jump publish",)),

@@ -1,0 +1,148 @@
+"""Carrying steps out, and taking them back.
+
+`Undo` is the stack of one operation: what was done is pushed as its inverse, and any failure unwinds it
+last first, collecting errors instead of stopping (a half-undone operation is worse than a noisy one).
+Blocking kernel steps that follow one another share one hop to the worker thread.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Executor
+from itertools import groupby
+from types import TracebackType
+
+from landbridge.engine.effects import Firewall, Kernel, Proxy, Resolver
+from landbridge.model.world import Instance
+from landbridge.network import nfttext
+from landbridge.network.steps import Bridge, Forget, Names, Namespace, Ports, Routes, Rules, Step, Veth
+
+log = logging.getLogger(__name__)
+
+Action = Callable[[], Awaitable[None]]
+
+
+class Apply:
+    """Carries out steps with the effects it was given."""
+
+    def __init__(
+        self, instance: Instance, kernel: Kernel, firewall: Firewall, resolver: Resolver, proxy: Proxy, pool: Executor
+    ) -> None:
+        self.instance = instance
+        self.kernel = kernel
+        self.firewall = firewall
+        self.resolver = resolver
+        self.proxy = proxy
+        self._pool = pool
+
+    async def run(self, steps: Sequence[Step], undo: "Undo | None" = None) -> None:
+        """Carry out `steps` in order; each done step's inverse goes on `undo`.
+
+        Raises: whatever a step raised; the steps before it are done and on the stack.
+        """
+        for asynchronous, group in groupby(steps, key=lambda step: isinstance(step, Ports | Names)):
+            batch = list(group)
+            if asynchronous:
+                for step in batch:
+                    await self._tell(step)
+                    if undo is not None:
+                        undo.push_steps(self, (step.inverse(),))
+                continue
+            done: list[Step] = []
+            try:
+                await self.blocking(self._do_all, batch, done)
+            finally:
+                if undo is not None:
+                    for step in done:
+                        undo.push_steps(self, (step.inverse(),))
+
+    async def run_forgiving(self, steps: Sequence[Step]) -> list[Exception]:
+        """Tear-down: carry out every step, collecting failures instead of stopping."""
+        errors: list[Exception] = []
+        for step in steps:
+            try:
+                await self.run((step,))
+            except Exception as error:
+                log.warning("could not undo %s: %s", step, error)
+                errors.append(error)
+        return errors
+
+    async def blocking(self, call: Callable[..., object], *arguments: object) -> object:
+        """Run a blocking call on the worker pool."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
+
+    async def _tell(self, step: Step) -> None:
+        if isinstance(step, Ports):
+            if step.release:
+                await self.proxy.release([hold.key for hold in step.release])
+            if step.hold:
+                await self.proxy.hold(step.hold)
+        elif isinstance(step, Names) and step.changes:
+            await self.resolver.apply(step.changes)
+
+    def _do_all(self, steps: list[Step], done: list[Step]) -> None:
+        for step in steps:
+            self._do(step)
+            done.append(step)
+
+    def _do(self, step: Step) -> None:
+        match step:
+            case Bridge(spec=spec, present=True):
+                self.kernel.ensure_bridge(spec)
+            case Bridge(spec=spec):
+                self.kernel.remove_bridge(spec.name)
+            case Namespace(spec=spec, present=True):
+                self.kernel.create_sandbox(spec)
+            case Namespace(spec=spec):
+                self.kernel.remove_sandbox(spec.path)
+            case Veth(spec=spec, present=True):
+                self.kernel.add_veth(spec)
+            case Veth(spec=spec):
+                self.kernel.remove_veth(spec.host_name)
+            case Routes(after=after):
+                self.kernel.set_routes(after)
+            case Rules(add=add, remove=remove):
+                text = nfttext.change(self.instance.table, add, remove)
+                if text:
+                    self.firewall.apply(text)
+            case Forget(flows=flows, addresses=addresses):
+                if flows:
+                    self.kernel.flush_flows(flows)
+                if addresses:
+                    self.kernel.flush_addresses(addresses)
+
+
+class Undo:
+    """The undo stack of one operation: ``async with Undo() as undo: …`` unwinds when the body fails."""
+
+    def __init__(self) -> None:
+        self._stack: list[Action] = []
+
+    def push(self, action: Action) -> None:
+        """Register what takes the last thing back."""
+        self._stack.append(action)
+
+    def push_steps(self, apply: Apply, steps: Sequence[Step]) -> None:
+        async def take_back() -> None:
+            await apply.run_forgiving(steps)
+
+        self._stack.append(take_back)
+
+    async def unwind(self) -> None:
+        """Take everything back, last first; errors are logged, none stops the rest."""
+        while self._stack:
+            action = self._stack.pop()
+            try:
+                await action()
+            except Exception:
+                log.exception("while undoing")
+
+    async def __aenter__(self) -> "Undo":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            # A cancelled request must not leave half of its work behind either.
+            await asyncio.shield(self.unwind())

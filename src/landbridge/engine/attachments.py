@@ -1,0 +1,317 @@
+"""Endpoints and the sandboxes that hold them: claimed, brought up, taken down.
+
+A sandbox belongs to the container it was made for (its *owner*), not to that container's process: it lives
+while the owner or anyone who joined it runs, so that restarting the owner cuts nobody off. An endpoint's
+addresses, MAC and names are claims for the life of the container (or of the attachment); `active` says
+whether its link exists.
+"""
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import ip_network
+
+from landbridge.engine.apply import Apply, Undo
+from landbridge.engine.state import State
+from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
+from landbridge.model import ids
+from landbridge.model.config import EndpointConfig, EndpointIpam
+from landbridge.model.container import Container
+from landbridge.model.network import Endpoint, IpamPool, Network, Sandbox
+from landbridge.network import bridge as bridge_driver
+from landbridge.network import gateways, ipam
+from landbridge.network.drivers import driver
+from landbridge.network.steps import Namespace, Routes, Step, Veth
+
+HOST_NETNS = ""
+
+
+class Attachments:
+    """Claims endpoints and carries sandboxes up and down. Callers hold the container's lock."""
+
+    def __init__(self, state: State, apply: Apply, netns_dir: str, mtu: int) -> None:
+        self.state = state
+        self.apply = apply
+        self.netns_dir = netns_dir
+        self.mtu = mtu
+
+    # Who shares what.
+
+    def owner(self, container: Container) -> Container:
+        """The container whose sandbox this one uses: itself, or the end of its ``container:`` chain.
+
+        Raises: NotFound when the target is gone, Conflict on a circle.
+        """
+        seen = {container.id}
+        while container.joins:
+            target = self._joined(container.joins)
+            if target.id in seen:
+                raise Conflict(f"cannot join own network namespace: {container.name}")
+            seen.add(target.id)
+            container = target
+        return container
+
+    def _joined(self, text: str) -> Container:
+        """By id first, then by the name the user typed: a re-created target is found again."""
+        identity, _, name = text.partition("|")
+        found = self.state.containers.get(identity) or (self.state.containers.by_name(name) if name else None)
+        if found is None:
+            raise NotFound(f"No such container: {identity}")
+        return found
+
+    def users(self, owner: str) -> list[Container]:
+        """Running containers that live in the owner's sandbox, itself included."""
+        found = []
+        for container in self.state.containers:
+            if not container.state.running:
+                continue
+            if container.id == owner or (container.joins and self._owner_id(container) == owner):
+                found.append(container)
+        return found
+
+    def _owner_id(self, container: Container) -> str:
+        try:
+            return self.owner(container).id
+        except (NotFound, Conflict):
+            return ""
+
+    # Claims.
+
+    def claim(self, container: Container) -> tuple[Endpoint, ...]:
+        """Endpoints for every network the container asked for, old claims kept, in order.
+
+        Raises: NotFound when a network does not exist, Invalid or Forbidden when an address cannot be had;
+        then nothing new has been claimed.
+        """
+        wanted = [(order, one, self.state.network(one.network)) for order, one in enumerate(container.endpoints)]
+        ids_wanted = {network.id for _, _, network in wanted}
+        for old in self.state.endpoints_of(container.id):
+            if old.network not in ids_wanted:
+                self.state.remove_endpoint(old.id)
+        made: list[str] = []
+        try:
+            for order, config, network in wanted:
+                if self.state.endpoint_on(container.id, network.id) is None:
+                    made.append(self.claim_one(container, network, config, order).id)
+        except BaseException:
+            for identity in made:
+                self.state.remove_endpoint(identity)
+            raise
+        return self.state.endpoints_of(container.id)
+
+    def claim_one(self, container: Container, network: Network, config: EndpointConfig, order: int) -> Endpoint:
+        """One endpoint, committed. Raises as `claim`."""
+        if network.config_only:
+            raise Forbidden(f"cannot attach to config-only network {network.name}")
+        check_endpoint(network, config)
+        identity = ids.new_id()
+        linked = network.driver == "bridge"
+        four, gateway4 = self._address(network, config.ipam_config, 4) if linked and network.enable_ipv4 else ("", "")
+        six, gateway6 = self._address(network, config.ipam_config, 6) if linked and network.enable_ipv6 else ("", "")
+        endpoint = Endpoint(
+            id=identity, network=network.id, container=container.id, config=config, order=order,
+            mac=(config.mac_address or container.config.mac_address or ids.random_mac()) if linked else "",
+            ipv4=four, ipv6=six, gateway4=gateway4, gateway6=gateway6,
+            host_name=self.state.instance.veth_name(secrets.token_hex(6)) if linked else "",
+            names=dns_names(container, config),
+        )
+        self.state.put_endpoint(endpoint)
+        return endpoint
+
+    def _address(self, network: Network, wanted: EndpointIpam | None, version: int) -> tuple[str, str]:
+        """Address in CIDR form and gateway for one family. A full pool takes back a stopped container's lease."""
+        pools = [pool for pool in network.pools if ip_network(pool.subnet).version == version]
+        if not pools:
+            return "", ""
+        taken = self.state.taken(network.id)
+        text = (wanted.ipv4_address if version == 4 else wanted.ipv6_address) if wanted else ""
+        if text:
+            address, pool = ipam.fixed_address(text, pools, lambda one: self._held(network, int(one)))
+        else:
+            address, pool = self._dynamic(network, pools, taken, version)
+        length = ip_network(pool.subnet).prefixlen
+        gateway = "" if network.internal else pool.auxiliary.get(f"DefaultGatewayIPv{version}", pool.gateway)
+        return f"{address}/{length}", gateway
+
+    def _held(self, network: Network, number: int) -> bool:
+        """Whether an address is taken for good. A dynamic lease of a stopped container is given up for it."""
+        holder = self.state.taken(network.id).get(number)
+        return holder is not None and not self._reclaim(holder)
+
+    def _reclaim(self, identity: str) -> bool:
+        endpoint = self.state.endpoint(identity)
+        fixed = endpoint.config.ipam_config
+        if endpoint.active or (fixed and (fixed.ipv4_address or fixed.ipv6_address)):
+            return False
+        self.state.remove_endpoint(identity)
+        return True
+
+    def _dynamic(
+        self, network: Network, pools: list[IpamPool], taken: dict[int, str], version: int
+    ) -> tuple[ipam.Address, IpamPool]:
+        key = (network.id, version)
+        fault: Invalid | None = None
+        for attempt in ("free", "reclaim"):
+            for pool in pools:
+                try:
+                    address = ipam.next_address(pool, taken.keys(), self.state.cursor.get(key, 0))
+                except Invalid as error:
+                    fault = error
+                    continue
+                self.state.cursor[key] = int(address)
+                return address, pool
+            if attempt == "free":
+                idle = next((one.id for one in self.state.endpoints_on(network.id) if not one.active), None)
+                if idle is None or not self._reclaim(idle):
+                    break
+        assert fault is not None
+        raise fault
+
+    # Up and down.
+
+    def path(self, sandbox_id: str) -> str:
+        """Where a sandbox's namespace is pinned."""
+        return f"{self.netns_dir}/{ids.short(sandbox_id)}"
+
+    async def up(self, owner: Container, undo: Undo) -> Sandbox | None:
+        """Bring the owner's sandbox up with all its endpoints; None in host mode. Up already: as it is.
+
+        Raises as `claim`; what was done is on `undo`.
+        """
+        if owner.host.network_mode == "host":
+            return None
+        standing = self.state.sandbox(owner.id)
+        if standing is not None:
+            return standing
+        endpoints = self.claim(owner)
+        identity = ids.new_id()
+        sandbox = Sandbox(id=identity, container=owner.id, path=self.path(identity))
+        endpoints = self._named(endpoints)
+        self.state.put_sandbox(sandbox)
+        undo.push(self._forgetting(owner.id))
+        await self.apply.run(self._steps(owner, sandbox, endpoints), undo)
+        for endpoint in endpoints:
+            self.state.put_endpoint(replace(endpoint, active=True))
+        return sandbox
+
+    def _named(self, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+        """Interface names: what the user asked for, else the lowest free number, in endpoint order."""
+        endpoints = tuple(endpoints)
+        asked = {(one.config.driver_opts or {}).get(bridge_driver.IFNAME, "") for one in endpoints}
+        named: list[Endpoint] = []
+        for endpoint in endpoints:
+            network = self.state.networks[endpoint.network]
+            if network.driver != "bridge":
+                named.append(endpoint)
+                continue
+            used = asked | {one.ifname for one in named}
+            named.append(replace(endpoint, ifname=interface_name(endpoint, network, used)))
+        return tuple(named)
+
+    def _steps(self, owner: Container, sandbox: Sandbox, endpoints: tuple[Endpoint, ...]) -> tuple[Step, ...]:
+        steps: list[Step] = [Namespace(spec=bridge_driver.sandbox_spec(sandbox, owner.host.sysctls))]
+        for endpoint in endpoints:
+            network = self.state.networks[endpoint.network]
+            steps += driver(network.driver).attach(network, endpoint, sandbox, self.mtu)
+        active = [replace(endpoint, active=True) for endpoint in endpoints]
+        after = gateways.routes(sandbox.path, active, self.state.networks.all())
+        if after.gateway4 or after.gateway6:
+            steps.append(Routes(after=after, before=replace(after, gateway4="", gateway6="")))
+        return tuple(steps)
+
+    def _forgetting(self, owner: str):  # type: ignore[no-untyped-def]
+        async def forget() -> None:
+            for endpoint in self.state.endpoints_of(owner):
+                self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
+            self.state.remove_sandbox(owner)
+
+        return forget
+
+    async def down(self, owner: str) -> None:
+        """Take the owner's sandbox down; twice is fine. Claims stay."""
+        sandbox = self.state.sandbox(owner)
+        if sandbox is None:
+            return
+        steps: list[Step] = []
+        for endpoint in self.state.endpoints_of(owner):
+            if endpoint.active and endpoint.host_name:
+                network = self.state.networks[endpoint.network]
+                made = driver(network.driver).attach(network, endpoint, sandbox, self.mtu)
+                steps += [step.inverse() for step in made]
+            self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
+        steps.append(Namespace(spec=bridge_driver.sandbox_spec(sandbox), present=False))
+        self.state.remove_sandbox(owner)
+        await self.apply.run_forgiving(steps)
+
+    async def attach(self, owner: Container, endpoint: Endpoint, sandbox: Sandbox, undo: Undo) -> Endpoint:
+        """Give a sandbox that is up one more interface; the endpoint is active afterwards."""
+        others = [one for one in self.state.endpoints_of(owner.id) if one.id != endpoint.id]
+        network = self.state.networks[endpoint.network]
+        if network.driver == "bridge":
+            used = {one.ifname for one in others}
+            endpoint = replace(endpoint, ifname=interface_name(endpoint, network, used))
+        before = gateways.routes(sandbox.path, others, self.state.networks.all())
+        endpoint = replace(endpoint, active=True)
+        after = gateways.routes(sandbox.path, [*others, endpoint], self.state.networks.all())
+        await self.apply.run(driver(network.driver).attach(network, endpoint, sandbox, self.mtu), undo)
+        if after != before:
+            await self.apply.run((Routes(after=after, before=before),), undo)
+        self.state.put_endpoint(endpoint)
+        return endpoint
+
+    async def detach(self, endpoint: Endpoint, sandbox: Sandbox) -> None:
+        """Take one interface away from a sandbox that is up, and the endpoint's claim with it."""
+        owner = endpoint.container
+        network = self.state.networks[endpoint.network]
+        others = [one for one in self.state.endpoints_of(owner) if one.id != endpoint.id]
+        after = gateways.routes(sandbox.path, others, self.state.networks.all())
+        before = gateways.routes(sandbox.path, [*others, endpoint], self.state.networks.all())
+        self.state.remove_endpoint(endpoint.id)
+        steps: list[Step] = [
+            step.inverse() for step in driver(network.driver).attach(network, endpoint, sandbox, self.mtu)
+        ]
+        if after != before:
+            steps.append(Routes(after=after, before=before))
+        await self.apply.run_forgiving(steps)
+
+
+def interface_name(endpoint: Endpoint, network: Network, used: set[str]) -> str:
+    """The name inside the container. Raises: Conflict when the one asked for is taken."""
+    options = endpoint.config.driver_opts or {}
+    wanted = options.get(bridge_driver.IFNAME, "")
+    if wanted:
+        return wanted
+    prefix = network.options.get(bridge_driver.IFACE_PREFIX, "eth")
+    number = 0
+    while f"{prefix}{number}" in used:
+        number += 1
+    return f"{prefix}{number}"
+
+
+def dns_names(container: Container, config: EndpointConfig) -> tuple[str, ...]:
+    """Docker's order: container name, aliases, short id, hostname; each once."""
+    hostname = container.config.hostname
+    names = (container.name, *(config.aliases or ()), ids.short(container.id), hostname)
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def check_endpoint(network: Network, config: EndpointConfig) -> None:
+    """What may be asked of an attachment to `network`. Raises: Invalid."""
+    wanted = config.ipam_config
+    user_defined = network.resolves
+    if not user_defined and wanted and (wanted.ipv4_address or wanted.ipv6_address):
+        raise Invalid(
+            "invalid config for network "
+            f"{network.name}: invalid endpoint settings:\n"
+            "user specified IP address is supported on user defined networks only"
+        )
+    if not user_defined and config.aliases:
+        raise Invalid(
+            f"invalid config for network {network.name}: invalid endpoint settings:\n"
+            "network-scoped aliases are only supported for user-defined networks"
+        )
+
+
+def veth_of(steps: Iterable[Step]) -> tuple[str, ...]:
+    """Host-side names of the interfaces steps make."""
+    return tuple(step.spec.host_name for step in steps if isinstance(step, Veth))

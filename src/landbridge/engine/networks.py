@@ -1,0 +1,231 @@
+"""Networks: made, removed, pruned. Attachments of containers are `engine.attachments`."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from ipaddress import ip_network
+
+from landbridge.engine.apply import Apply, Undo
+from landbridge.engine.events import Events
+from landbridge.engine.state import State
+from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
+from landbridge.model import ids
+from landbridge.model.network import PREDEFINED, RESERVED, IpamPool, Network, NetworkRequest, Subnet
+from landbridge.model.settings import Settings
+from landbridge.network import bridge as bridge_driver
+from landbridge.network import ipam
+from landbridge.network.drivers import driver
+from landbridge.network.steps import Step
+
+
+class Networks:
+    """The life of networks."""
+
+    def __init__(self, state: State, apply: Apply, events: Events, settings: Settings) -> None:
+        self.state = state
+        self.apply = apply
+        self.events = events
+        self.settings = settings
+        self.mtu = settings.mtu or 1500
+        self.bases = tuple(
+            ipam.PoolBase(ip_network(base), size) for base, size in settings.address_pools
+        ) or ipam.DEFAULT_POOLS
+
+    # Making.
+
+    async def create(self, request: NetworkRequest) -> Network:
+        """Make a user-defined network.
+
+        Raises: Invalid, Forbidden (predefined name, overlap), Conflict (name taken), NotFound (driver).
+        """
+        request = self._checked(request)
+        routed = await self._routed()
+        network = self._decide(request, routed)
+        self.state.networks.put(network)
+        try:
+            async with Undo() as undo:
+                await self.apply.run(driver(network.driver).create(network, self.mtu), undo)
+        except BaseException:
+            self.state.networks.remove(network.id)
+            raise
+        self.events.emit("network", "create", network.id, _attributes(network))
+        return network
+
+    def _checked(self, request: NetworkRequest) -> NetworkRequest:
+        """Everything that can be refused without looking at other networks."""
+        if request.name in RESERVED:
+            raise Forbidden(f"operation is not permitted on predefined {request.name} network")
+        ids.check_network_name(request.name)
+        if request.scope not in ("", "local"):
+            raise Forbidden("This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to"
+                            " connect this node to swarm and try again.")
+        if request.config_from:
+            request = self._from_template(request)
+        if request.ipam_driver not in ("", "default", "null"):
+            raise NotFound(f"could not find IPAM driver {request.ipam_driver}: plugin not found")
+        pools = ipam.canonical_pools(request.pools)
+        request = replace(request, driver=request.driver or "bridge", pools=pools)
+        if not request.config_only:
+            driver(request.driver).check(request)
+        if request.enable_ipv4 is False and not request.enable_ipv6 and request.driver == "bridge":
+            raise Invalid("IPv4 or IPv6 must be enabled")
+        return request
+
+    def _from_template(self, request: NetworkRequest) -> NetworkRequest:
+        if request.options or request.pools or request.internal or request.enable_ipv6:
+            raise Invalid("user-specified configurations are not supported if the network depends on a configuration"
+                          " network")
+        template = self.state.networks.by_name(request.config_from)
+        if template is None or not template.config_only:
+            raise NotFound(f"could not find config-only network {request.config_from}")
+        return replace(
+            request, enable_ipv4=template.enable_ipv4, enable_ipv6=template.enable_ipv6, options=template.options,
+            pools=template.pools, internal=template.internal,
+        )
+
+    def _decide(self, request: NetworkRequest, routed: Sequence[Subnet]) -> Network:
+        """Choose subnets, gateways and the bridge's name. No await: the answer is committed by the caller."""
+        if self.state.networks.by_name(request.name) is not None:
+            raise Conflict(f"network with name {request.name} already exists")
+        identity = ids.new_id()
+        enable4 = request.enable_ipv4 is not False
+        enable6 = bool(request.enable_ipv6)
+        pools: tuple[IpamPool, ...] = request.pools
+        bridge = ""
+        if not request.config_only:
+            pools = self._pools(request, enable4=enable4, enable6=enable6, routed=routed)
+        if request.driver == "bridge" and not request.config_only:
+            bridge = request.options.get(bridge_driver.NAME, "") or self.state.instance.bridge_name(identity)
+            self._check_bridge_free(bridge)
+        return Network(
+            id=identity, name=request.name, created=time.time_ns(), driver=request.driver, enable_ipv4=enable4,
+            enable_ipv6=enable6, internal=request.internal, attachable=request.attachable,
+            config_only=request.config_only, config_from=request.config_from,
+            ipam_driver=request.ipam_driver or "default", ipam_options=request.ipam_options, pools=pools,
+            options=self._options(request), labels=request.labels, bridge=bridge,
+        )
+
+    def _options(self, request: NetworkRequest) -> dict[str, str]:
+        defaults = self.settings.default_network_options.get(request.driver, {})
+        return {**defaults, **request.options}
+
+    def _check_bridge_free(self, bridge: str) -> None:
+        for other in self.state.networks:
+            if other.bridge == bridge:
+                raise Forbidden(f"networks have same bridge name: conflicts with network {other.id} ({other.name})")
+
+    def _pools(
+        self, request: NetworkRequest, *, enable4: bool, enable6: bool, routed: Sequence[Subnet]
+    ) -> tuple[IpamPool, ...]:
+        """Pools with subnet and gateway each, the engine's choice where the user made none."""
+        taken = [ip_network(pool.subnet) for other in self.state.networks for pool in other.pools if pool.subnet]
+        given = [pool for pool in request.pools if pool.subnet]
+        if any(":" in pool.subnet for pool in given) and not enable6:
+            given = [pool for pool in given if ":" not in pool.subnet]
+        chosen: list[IpamPool] = []
+        for pool in given:
+            subnet = ip_network(pool.subnet)
+            ipam.check_overlap(subnet, taken)
+            taken.append(subnet)
+            chosen.append(pool)
+        for version, wanted in ((4, enable4), (6, enable6)):
+            if wanted and not any(ip_network(pool.subnet).version == version for pool in chosen):
+                subnet = self._any_subnet(version, taken, routed)
+                taken.append(subnet)
+                chosen.append(IpamPool(subnet=str(subnet), chosen=True))
+        return tuple(
+            pool if pool.gateway else replace(pool, gateway=str(ipam.choose_gateway(pool))) for pool in chosen
+        )
+
+    def _any_subnet(self, version: int, taken: Sequence[Subnet], routed: Sequence[Subnet]) -> Subnet:
+        bases = self.bases
+        if version == 6 and not any(base.base.version == 6 for base in bases):
+            bases = (*bases, ipam.PoolBase(ip_network(self._ula()), 64))
+        return ipam.choose_subnet(bases, version, taken, routed)
+
+    def _ula(self) -> str:
+        """This host's own unique local prefix (RFC 4193), stable for the life of the data root."""
+        return ipam.ula_prefix(self.state.store.get_meta("id"))
+
+    async def _routed(self) -> list[Subnet]:
+        facts = await self.apply.blocking(self.apply.kernel.routes)
+        assert isinstance(facts, tuple)
+        own = {network.bridge for network in self.state.networks if network.bridge}
+        return [ip_network(fact.destination) for fact in facts if fact.device not in own]
+
+    # The predefined ones.
+
+    async def ensure_predefined(self) -> None:
+        """``bridge``, ``host`` and ``none`` exist; called at boot before anything else."""
+        for name, kind in (("none", "null"), ("host", "host")):
+            if self.state.networks.by_name(name) is None:
+                self.state.networks.put(
+                    Network(id=ids.new_id(), name=name, created=time.time_ns(), driver=kind, enable_ipv4=False)
+                )
+        if self.state.networks.by_name("bridge") is None and self.settings.bridge != "none":
+            self.state.networks.put(self._default_bridge(await self._routed()))
+
+    def _default_bridge(self, routed: Sequence[Subnet]) -> Network:
+        taken = [ip_network(pool.subnet) for other in self.state.networks for pool in other.pools if pool.subnet]
+        if self.settings.bip:
+            address, _, length = self.settings.bip.partition("/")
+            subnet = ip_network(f"{address}/{length or 24}", strict=False)
+            pool = IpamPool(subnet=str(subnet), ip_range=self.settings.fixed_cidr, gateway=address)
+        else:
+            subnet = ipam.choose_subnet(self.bases, 4, taken, routed)
+            gateway = str(ipam.first_usable(subnet))
+            pool = IpamPool(subnet=str(subnet), ip_range=self.settings.fixed_cidr, gateway=gateway)
+        name = self.settings.bridge or self.state.instance.default_bridge
+        yes = {True: "true", False: "false"}
+        return Network(
+            id=ids.new_id(), name="bridge", created=time.time_ns(), driver="bridge", pools=(pool,), bridge=name,
+            options={
+                bridge_driver.DEFAULT_BRIDGE: "true",
+                bridge_driver.ICC: yes[self.settings.icc],
+                bridge_driver.MASQUERADE: yes[self.settings.ip_masq],
+                bridge_driver.HOST_BINDING: self.settings.host_ip,
+                bridge_driver.NAME: name,
+                bridge_driver.MTU: str(self.mtu),
+            },
+        )
+
+    # Unmaking.
+
+    async def remove(self, text: str) -> None:
+        """Remove a network. Raises: NotFound, Forbidden when predefined or in use by a running container."""
+        network = self.state.network(text)
+        if network.name in PREDEFINED:
+            raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+        active = [endpoint for endpoint in self.state.endpoints_on(network.id) if endpoint.active]
+        if active:
+            users = ", ".join(
+                f'name:"{self.state.containers[endpoint.container].name}" id:"{ids.short(endpoint.id)}"'
+                for endpoint in active
+            )
+            raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({users})")
+        if network.config_only and any(other.config_from == network.name for other in self.state.networks):
+            raise Forbidden(f"configuration network {network.name!r} is in use")
+        # The claims of stopped containers go with the network (Docker: they do not hold it).
+        for endpoint in list(self.state.endpoints_on(network.id)):
+            self.state.remove_endpoint(endpoint.id)
+        self.state.networks.remove(network.id)
+        await self.apply.run_forgiving(removal(network, self.mtu))
+        self.events.emit("network", "destroy", network.id, _attributes(network))
+
+    def unused(self) -> list[Network]:
+        """User-defined networks no container, running or not, is attached to."""
+        return [
+            network for network in self.state.networks
+            if network.name not in PREDEFINED and not any(self.state.endpoints_on(network.id))
+        ]
+
+
+def removal(network: Network, mtu: int) -> tuple[Step, ...]:
+    """The inverse of making the network; a bridge that was there before us stays."""
+    if network.config_only or network.foreign_bridge:
+        return ()
+    return tuple(step.inverse() for step in reversed(driver(network.driver).create(network, mtu)))
+
+
+def _attributes(network: Network) -> dict[str, str]:
+    return {"name": network.name, "type": network.driver}

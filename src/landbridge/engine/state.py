@@ -1,0 +1,179 @@
+"""What the engine knows right now: the tables, and the indexes every operation needs to decide quickly.
+
+Used from the event loop's thread only. A decision reads it and commits its claim here without an ``await``
+between the two, which is what makes the claim exclusive.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from ipaddress import ip_address
+
+from landbridge.engine.store import Store
+from landbridge.engine.tables import Table
+from landbridge.errors import NotFound
+from landbridge.model.container import Container
+from landbridge.model.network import Endpoint, Network, Sandbox
+from landbridge.model.ports import Binding
+from landbridge.model.world import Instance, World
+
+
+class State:
+    """Tables of containers, networks, endpoints and sandboxes, with their cross references."""
+
+    def __init__(self, store: Store, instance: Instance) -> None:
+        self.store = store
+        self.instance = instance
+        self.containers: Table[Container] = Table(store, "container", Container, lambda one: one.name)
+        self.networks: Table[Network] = Table(store, "network", Network, lambda one: one.name)
+        self._endpoints: Table[Endpoint] = Table(store, "endpoint", Endpoint, lambda one: None)
+        self._sandboxes: Table[Sandbox] = Table(store, "sandbox", Sandbox, lambda one: None)
+        self._by_container: dict[str, dict[str, str]] = defaultdict(dict)  # container → {endpoint id: network id}
+        self._by_network: dict[str, set[str]] = defaultdict(set)
+        self._addresses: dict[str, dict[int, str]] = defaultdict(dict)  # network → {address number: endpoint}
+        self._sandbox_of: dict[str, str] = {}  # owner container → sandbox
+        self._ports: dict[tuple[str, int], dict[str, str]] = {}  # (proto, host port) → {host ip: owner container}
+        self.cursor: dict[tuple[str, int], int] = {}  # (network, family) → number handed out last
+        for endpoint in self._endpoints:
+            self._index_endpoint(endpoint)
+        for sandbox in self._sandboxes:
+            self._sandbox_of[sandbox.container] = sandbox.id
+            self._index_ports(sandbox)
+
+    def world(self) -> World:
+        """A snapshot for the renderers and the reconciler."""
+        return World(
+            instance=self.instance,
+            networks=dict(self.networks.all()),
+            endpoints=dict(self._endpoints.all()),
+            sandboxes=dict(self._sandboxes.all()),
+            containers=dict(self.containers.all()),
+        )
+
+    # Look-ups in Docker's words.
+
+    def container(self, text: str) -> Container:
+        """By id, name (with or without slash) or beginning of an id. Raises: NotFound, Invalid."""
+        found = self.containers.find(text.removeprefix("/") if len(text) > 1 else text)
+        if found is None:
+            raise NotFound(f"No such container: {text}")
+        return found
+
+    def network(self, text: str) -> Network:
+        """By id, name or beginning of an id; ``default`` is ``bridge``. Raises: NotFound, Invalid."""
+        found = self.networks.find("bridge" if text == "default" else text)
+        if found is None:
+            raise NotFound(f"network {text} not found")
+        return found
+
+    # Endpoints.
+
+    def endpoint(self, identity: str) -> Endpoint:
+        return self._endpoints[identity]
+
+    def endpoints_of(self, container: str) -> tuple[Endpoint, ...]:
+        """A container's endpoints in the order they were asked for."""
+        found = [self._endpoints[identity] for identity in self._by_container.get(container, ())]
+        return tuple(sorted(found, key=lambda endpoint: endpoint.order))
+
+    def endpoint_on(self, container: str, network: str) -> Endpoint | None:
+        """The container's endpoint on a network, by the network's id."""
+        for identity, on in self._by_container.get(container, {}).items():
+            if on == network:
+                return self._endpoints[identity]
+        return None
+
+    def endpoints_on(self, network: str) -> Iterator[Endpoint]:
+        """Every endpoint of a network, active or only claimed."""
+        return (self._endpoints[identity] for identity in tuple(self._by_network.get(network, ())))
+
+    def put_endpoint(self, endpoint: Endpoint) -> None:
+        """Insert or replace, claiming its addresses. Raises: Conflict when somebody else has one."""
+        old = self._endpoints.get(endpoint.id)
+        moved = old is None or (old.ipv4, old.ipv6) != (endpoint.ipv4, endpoint.ipv6)
+        with self.store.transaction():
+            if moved:
+                self.store.release(endpoint.id)
+                for text in (endpoint.ipv4, endpoint.ipv6):
+                    if text:
+                        self.store.claim(endpoint.network, text.split("/")[0], endpoint.id)
+            self._endpoints.put(endpoint)
+        if moved:
+            if old is not None:
+                self._forget_addresses(old)
+            self._index_endpoint(endpoint)
+
+    def remove_endpoint(self, identity: str) -> None:
+        endpoint = self._endpoints.get(identity)
+        if endpoint is None:
+            return
+        with self.store.transaction():
+            self.store.release(identity)
+            self._endpoints.remove(identity)
+        self._forget_addresses(endpoint)
+        self._by_container[endpoint.container].pop(identity, None)
+        if not self._by_container[endpoint.container]:
+            del self._by_container[endpoint.container]
+        self._by_network[endpoint.network].discard(identity)
+
+    def taken(self, network: str) -> dict[int, str]:
+        """Addresses of a network in use, as numbers, with the endpoint that has each. Read only."""
+        return self._addresses[network]
+
+    def _index_endpoint(self, endpoint: Endpoint) -> None:
+        self._by_container[endpoint.container][endpoint.id] = endpoint.network
+        self._by_network[endpoint.network].add(endpoint.id)
+        for text in (endpoint.ipv4, endpoint.ipv6):
+            if text:
+                self._addresses[endpoint.network][int(ip_address(text.split("/")[0]))] = endpoint.id
+
+    def _forget_addresses(self, endpoint: Endpoint) -> None:
+        for text in (endpoint.ipv4, endpoint.ipv6):
+            if text:
+                self._addresses[endpoint.network].pop(int(ip_address(text.split("/")[0])), None)
+
+    # Sandboxes and the ports published through them.
+
+    def sandbox(self, owner: str) -> Sandbox | None:
+        """The sandbox made for a container, while it is up."""
+        identity = self._sandbox_of.get(owner)
+        return self._sandboxes.get(identity) if identity else None
+
+    def put_sandbox(self, sandbox: Sandbox) -> None:
+        old = self._sandboxes.get(sandbox.id)
+        self._sandboxes.put(sandbox)
+        if old is not None:
+            self._forget_ports(old)
+        self._sandbox_of[sandbox.container] = sandbox.id
+        self._index_ports(sandbox)
+
+    def remove_sandbox(self, owner: str) -> None:
+        sandbox = self.sandbox(owner)
+        if sandbox is not None:
+            self._sandboxes.remove(sandbox.id)
+            self._forget_ports(sandbox)
+            del self._sandbox_of[owner]
+
+    def port_holders(self, proto: str, port: int) -> dict[str, str]:
+        """Who publishes a host port: {host ip: container id}."""
+        return self._ports.get((proto, port), {})
+
+    def reserve_ports(self, sandbox: Sandbox, bindings: tuple[Binding, ...]) -> Sandbox:
+        """Commit a sandbox's published ports; the new sandbox value."""
+        changed = replace(sandbox, published=bindings)
+        self.put_sandbox(changed)
+        return changed
+
+    def _index_ports(self, sandbox: Sandbox) -> None:
+        for binding in sandbox.published:
+            key = (binding.port.proto, binding.host_port)
+            self._ports.setdefault(key, {})[binding.host_ip] = sandbox.container
+
+    def _forget_ports(self, sandbox: Sandbox) -> None:
+        for binding in sandbox.published:
+            key = (binding.port.proto, binding.host_port)
+            holders = self._ports.get(key)
+            if holders is not None:
+                holders.pop(binding.host_ip, None)
+                if not holders:
+                    del self._ports[key]

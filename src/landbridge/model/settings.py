@@ -1,0 +1,38 @@
+"""What the daemon was told at start. Flags and defaults follow dockerd."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from landbridge.model.world import DEFAULT_DATA_ROOT
+
+DEFAULT_EXEC_ROOT = "/run/landbridge"
+DEFAULT_SOCKET = "unix:///run/landbridge/landbridge.sock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """`mtu` 0 means: the smallest of the interfaces with a default route. `address_pools` are (base, size)."""
+
+    data_root: str = DEFAULT_DATA_ROOT
+    exec_root: str = DEFAULT_EXEC_ROOT
+    hosts: tuple[str, ...] = (DEFAULT_SOCKET,)
+    address_pools: tuple[tuple[str, int], ...] = ()
+    bip: str = ""
+    fixed_cidr: str = ""
+    bridge: str = ""
+    mtu: int = 0
+    icc: bool = True
+    ip_masq: bool = True
+    ip_forward: bool = True
+    host_ip: str = "0.0.0.0"
+    userland_proxy: bool = True
+    dns: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    init: bool = False
+    shutdown_timeout: int = 15
+    host_gateway_ips: tuple[str, ...] = ()
+    default_network_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    runtime: str = ""
+    debug: bool = False
