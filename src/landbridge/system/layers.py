@@ -39,7 +39,9 @@ class StagedLayer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.drop()
 
     def fill(self, chunks: Iterable[bytes], place: Callable[[Member], Placement]) -> None:
