@@ -106,3 +106,24 @@ class Runtime(Protocol):
 
 
 Emit = Callable[[str, str, str, Mapping[str, str]], None]
+
+
+class Files(Protocol):
+    """Small files and directories of the data root and a few of the host's. Blocking, microseconds."""
+
+    def read(self, path: str) -> str:
+        """Empty when it does not exist."""
+        ...
+
+    def write(self, path: str, text: str, *, remember: bool = False) -> None:
+        """In place (same inode). `remember` keeps a hash beside it for `unedited`."""
+        ...
+
+    def unedited(self, path: str) -> bool:
+        """True when the file is missing or still what `write(…, remember=True)` left."""
+        ...
+
+    def make_directory(self, path: str) -> None: ...
+    def remove_tree(self, path: str) -> None: ...
+    def size(self, path: str) -> int: ...
+    def hostname(self) -> str: ...

@@ -1,0 +1,208 @@
+"""Published ports: chosen, held by the proxy, put in the maps; taken back in reverse.
+
+The choice is `network.publishing`'s; here it is committed, tried on the host, and tried again with another
+number when a program outside the engine turns out to hold a port the user left to us.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from landbridge.engine.apply import Apply, Undo
+from landbridge.engine.state import State
+from landbridge.errors import Conflict, HoldFailed, Invalid
+from landbridge.model.container import Container
+from landbridge.model.hold import Hold
+from landbridge.model.link import Flow
+from landbridge.model.network import Sandbox
+from landbridge.model.ports import Binding
+from landbridge.model.settings import Settings
+from landbridge.network import gateways, publishing, ruleset
+from landbridge.network.steps import Forget, Ports, Rules, Step
+
+MOST_TRIES = 1000  # distinct host ports tried for dynamic bindings before giving up
+
+
+class Publish:
+    """Publishes a container's ports through its sandbox. Callers hold the container's lock."""
+
+    def __init__(self, state: State, apply: Apply, settings: Settings) -> None:
+        self.state = state
+        self.apply = apply
+        self.settings = settings
+        self.ipv6 = True  # whether the host can listen on IPv6; set at boot
+        self._last = 0
+
+    async def publish(self, container: Container, sandbox: Sandbox, undo: Undo) -> Sandbox:
+        """Hold the host ports and lead them to the container.
+
+        Raises: Conflict when a port is taken (by us: Docker's sentence and the holder's name; by another
+        program: its pid and name); nothing stays held then.
+        """
+        wants = publishing.wanted(container.config, container.host, self.settings.host_ip, ipv6=self.ipv6)
+        target4, target6 = gateways.targets(self.state.endpoints_of(sandbox.container), self.state.networks.all())
+        if not wants or not (target4 or target6):
+            return sandbox
+        busy: set[tuple[str, int]] = set()
+        while True:
+            bindings = self._choose(container, wants, busy)
+            sandbox = self.state.reserve_ports(sandbox, bindings)
+            steps = publication(sandbox, target4, target6)
+            try:
+                await self.apply.run(steps, undo)
+            except HoldFailed as error:
+                sandbox = self.state.reserve_ports(sandbox, ())
+                binding = _of_key(bindings, error.key)
+                choice = next(want for want in wants if want.port == binding.port and binding.host_ip in want.host_ips)
+                busy.add((binding.port.proto, binding.host_port))
+                if len(choice.span) > 1 or (choice.span.dynamic and len(busy) < MOST_TRIES):
+                    continue
+                raise Conflict(_taken(binding, error)) from None
+            except BaseException:
+                self.state.reserve_ports(sandbox, ())
+                raise
+            break
+
+        async def forget() -> None:
+            current = self.state.sandbox(sandbox.container)
+            if current is not None:
+                self.state.reserve_ports(current, ())
+
+        undo.push(forget)
+        self._remember(container, wants, bindings)
+        return sandbox
+
+    def _choose(
+        self, container: Container, wants: tuple[publishing.Wanted, ...], busy: set[tuple[str, int]]
+    ) -> tuple[Binding, ...]:
+        low, high = self._ephemeral()
+        ephemeral = publishing.Ephemeral(low=low, high=high, last=self._last)
+        try:
+            bindings = publishing.choose(wants, self.state.port_holders, container.sticky_ports, ephemeral, busy)
+        except Conflict as error:
+            raise Conflict(error.message + self._holder(wants)) from None
+        dynamic = [one.host_port for one in bindings if any(w.span.dynamic and w.port == one.port for w in wants)]
+        self._last = max([port for port in dynamic if port not in container.sticky_ports.values()], default=self._last)
+        return bindings
+
+    def _holder(self, wants: Iterable[publishing.Wanted]) -> str:
+        """`` (held by container web1)`` for the first fixed port another of our containers has."""
+        for want in wants:
+            for ip in want.host_ips:
+                owner = publishing.clash(ip, self.state.port_holders(want.port.proto, want.span.first))
+                if owner is not None and not want.span.dynamic:
+                    holder = self.state.containers.get(owner)
+                    return f" (held by container {holder.name})" if holder else ""
+        return ""
+
+    def _ephemeral(self) -> tuple[int, int]:
+        low, high = self.apply.kernel.read_sysctl("net/ipv4/ip_local_port_range").split()
+        return int(low), int(high)
+
+    def _remember(
+        self, container: Container, wants: tuple[publishing.Wanted, ...], bindings: tuple[Binding, ...]
+    ) -> None:
+        """The numbers the engine chose stay with the container for its life."""
+        sticky = dict(container.sticky_ports)
+        rest = list(bindings)
+        for want in wants:
+            mine, rest = rest[: len(want.host_ips)], rest[len(want.host_ips) :]
+            if want.span.dynamic or len(want.span) > 1:
+                sticky[want.key] = mine[0].host_port
+        current = self.state.containers.get(container.id)
+        if current is not None and sticky != current.sticky_ports:
+            self.state.containers.put(replace(current, sticky_ports=sticky))
+
+    async def withdraw(self, sandbox: Sandbox) -> Sandbox:
+        """Let go of every published port of a sandbox; twice is fine."""
+        if not sandbox.published:
+            return sandbox
+        target4, target6 = gateways.targets(self.state.endpoints_of(sandbox.container), self.state.networks.all())
+        steps = publication(sandbox, target4, target6)
+        await self.apply.run_forgiving([step.inverse() for step in reversed(steps)] + [_forget(sandbox.published)])
+        return self.state.reserve_ports(sandbox, ())
+
+    async def move(self, container: Container, before: tuple[str, str], undo: Undo) -> None:
+        """Published ports follow the gateway endpoint after a connect or disconnect. `before`: old targets."""
+        sandbox = self.state.sandbox(container.id)
+        if sandbox is None:
+            return
+        after = gateways.targets(self.state.endpoints_of(container.id), self.state.networks.all())
+        if after == before:
+            return
+        if not sandbox.published:
+            await self.publish(container, sandbox, undo)
+            return
+        old, new = publication(sandbox, *before), publication(sandbox, *after)
+        if not (after[0] or after[1]):
+            await self.apply.run_forgiving([step.inverse() for step in reversed(old)])
+            self.state.reserve_ports(sandbox, ())
+            return
+        await self.apply.run([*_rules_only(old, new), Ports(release=holds(sandbox, *before)),
+                              Ports(hold=holds(sandbox, *after)), _forget(sandbox.published)], undo)
+
+
+def publication(sandbox: Sandbox, target4: str, target6: str) -> tuple[Step, ...]:
+    """Host sockets first, then the rules that lead to the container, then old flows of the same ports go."""
+    steps: list[Step] = [Ports(hold=holds(sandbox, target4, target6))]
+    elements = ruleset.binding_elements(sandbox.published, target4, target6)
+    if elements:
+        steps.append(Rules(add=elements))
+    steps.append(_forget(sandbox.published))
+    return tuple(steps)
+
+
+def _rules_only(old: Iterable[Step], new: Iterable[Step]) -> list[Step]:
+    remove = tuple(one for step in old if isinstance(step, Rules) for one in step.add)
+    add = tuple(one for step in new if isinstance(step, Rules) for one in step.add)
+    return [Rules(add=add, remove=remove)] if add or remove else []
+
+
+def _forget(bindings: Iterable[Binding]) -> Forget:
+    """UDP flows keep their old destination for minutes unless they are dropped (Docker's C24)."""
+    udp = {(one.host_port, "" if one.host_ip in ruleset.ANY_HOST else one.host_ip)
+           for one in bindings if one.port.proto == "udp"}
+    return Forget(flows=tuple(Flow(proto="udp", port=port, address=address) for port, address in sorted(udp)))
+
+
+def holds(sandbox: Sandbox, target4: str, target6: str) -> tuple[Hold, ...]:
+    """What the proxy holds for a sandbox; an IPv6 host address is relayed to IPv4 where there is no IPv6."""
+    found = []
+    for binding in sandbox.published:
+        target = (target6 or target4) if ":" in binding.host_ip else target4
+        found.append(
+            Hold(
+                key=hold_key(sandbox, binding), proto=binding.port.proto, host_ip=binding.host_ip,
+                host_port=binding.host_port, target_ip=target or "0.0.0.0", target_port=binding.port.number,
+                relay=bool(target),
+            )
+        )
+    return tuple(found)
+
+
+def hold_key(sandbox: Sandbox, binding: Binding) -> str:
+    """Names a hold for good: the same binding of the same sandbox always has the same key."""
+    return f"{sandbox.id[:12]}/{binding.port}/{binding.host_ip}/{binding.host_port}"
+
+
+def _of_key(bindings: Iterable[Binding], key: str) -> Binding:
+    """The binding a hold's key was made from."""
+    tail = key.split("/", 1)[1]
+    for binding in bindings:
+        if f"{binding.port}/{binding.host_ip}/{binding.host_port}" == tail:
+            return binding
+    raise Invalid(f"unknown hold {key}")
+
+
+def _taken(binding: Binding, error: HoldFailed) -> str:
+    """Docker's sentence for a port somebody outside the engine holds, and who that is when we can tell."""
+    where = f"[{binding.host_ip}]" if ":" in binding.host_ip else binding.host_ip
+    words = {
+        "EADDRINUSE": "address already in use",
+        "EADDRNOTAVAIL": "cannot assign requested address",
+        "EACCES": "permission denied",
+    }.get(error.reason, error.message)
+    holder = getattr(error, "holder", "")
+    return (
+        f"failed to bind host port {where}:{binding.host_port}/{binding.port.proto}: {words}"
+        + (f" (held by {holder})" if holder else "")
+    )
