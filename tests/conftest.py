@@ -1,0 +1,146 @@
+"""Fixtures for all tests: the leak check around every one of them, and throw-away network namespaces.
+
+Nothing here knows landbridge's engine. Names made for a test carry the run's token (`unique_name`), so that
+runs side by side on one machine never meet and leaks can be told from other people's work.
+"""
+
+import itertools
+import os
+import secrets
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import leaks
+from landbridge.model.link import SandboxSpec
+from landbridge.system import netns
+
+KERNEL_MARKS = ("kernel", "system")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs root where there is none."""
+    if os.geteuid() != 0 and any(item.get_closest_marker(mark) for mark in KERNEL_MARKS):
+        pytest.skip("needs root: makes network namespaces, links and nftables rules")
+
+
+@pytest.fixture(scope="session")
+def run_token() -> str:
+    """Four characters of this run's own, in every name it gives to something outside the process."""
+    return secrets.token_hex(2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def watch(run_token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[leaks.Watch]:
+    """The marks of this run. A test with a daemon adds its instance suffix by `watch.add_mark`."""
+    mark = f"tst{run_token}"
+    os.environ[leaks.MARK_VARIABLE] = mark
+    yield leaks.Watch({mark, f"{tmp_path_factory.getbasetemp()}/"})
+    del os.environ[leaks.MARK_VARIABLE]
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(request: pytest.FixtureRequest, watch: leaks.Watch) -> Iterator[leaks.Watch]:
+    """Fail a test that leaves anything behind; `no_leaks.forgive(kind, because=…)` for what it must keep."""
+    kernel = os.geteuid() == 0 and any(request.node.get_closest_marker(mark) for mark in KERNEL_MARKS)
+    watch.forgiven.clear()
+    before = leaks.take(watch.marks, kernel=kernel)
+    yield watch
+    found = leaks.settled(before, lambda: leaks.take(watch.marks, kernel=kernel), watch.forgiven)
+    if found:
+        pytest.fail("left behind:\n  " + "\n  ".join(found), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def unique_name(run_token: str) -> Callable[[str], str]:
+    """`unique_name("br")` -> a name nobody else on the machine has, fit for an interface (15 characters)."""
+    count = itertools.count()
+
+    def make(prefix: str) -> str:
+        name = f"{prefix}tst{run_token}{next(count):x}"
+        assert len(name) <= 15, f"{name} is too long for an interface"
+        return name
+
+    return make
+
+
+@pytest.fixture
+def make_netns(tmp_path: Path) -> Iterator[Callable[[str], str]]:
+    """`make_netns("web")` -> path of a fresh pinned network namespace with loopback up, removed afterwards."""
+    made: list[str] = []
+
+    def make(name: str) -> str:
+        path = str(tmp_path / "netns" / name)
+        netns.create(SandboxSpec(path=path))
+        made.append(path)
+        return path
+
+    yield make
+    for path in reversed(made):
+        netns.remove(path)
+
+
+@pytest.fixture
+def throwaway_netns(make_netns: Callable[[str], str]) -> Iterator[str]:
+    """Run the test inside a fresh network namespace that plays the host; its path.
+
+    The test's thread is in it, and with it every socket, thread and process the test starts.
+    """
+    path = make_netns("host")
+    with netns.inside(path):
+        yield path
+
+
+@dataclass(frozen=True, slots=True)
+class TwoHosts:
+    """Two namespaces on one wire (192.0.2.0/24, 2001:db8::/64); the test's thread is in `host`."""
+
+    host: str
+    outside: str
+    host_link: str = "uplink"
+    host4: str = "192.0.2.1"
+    host6: str = "2001:db8::1"
+    outside4: str = "192.0.2.2"
+    outside6: str = "2001:db8::2"
+
+
+@pytest.fixture
+def two_hosts(throwaway_netns: str, make_netns: Callable[[str], str]) -> TwoHosts:
+    """The host with an uplink, and a neighbour outside that is its default gateway. Made with iproute2 alone."""
+    hosts = TwoHosts(host=throwaway_netns, outside=make_netns("outside"))
+    _ip(f"link add {hosts.host_link} type veth peer name wire")
+    with open(hosts.outside) as pinned:
+        subprocess.run(
+            ["ip", "link", "set", "wire", "netns", f"/proc/{os.getpid()}/fd/{pinned.fileno()}"],
+            check=True,
+        )
+    _configure(hosts.host_link, hosts.host4, hosts.host6)
+    with netns.inside(hosts.outside):
+        _configure("wire", hosts.outside4, hosts.outside6)
+    _ip(f"route add default via {hosts.outside4}")
+    _ip(f"-6 route add default via {hosts.outside6}")
+    return hosts
+
+
+@pytest.fixture
+def run_in() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`run_in(path, "ping", "-c1", …)` -> the finished process, run in the namespace at `path`."""
+
+    def run(path: str, *argv: str) -> subprocess.CompletedProcess[str]:
+        with netns.inside(path):
+            return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=20)
+
+    return run
+
+
+def _configure(link: str, address4: str, address6: str) -> None:
+    _ip(f"address add {address4}/24 dev {link}")
+    _ip(f"address add {address6}/64 dev {link} nodad")
+    _ip(f"link set {link} up")
+
+
+def _ip(arguments: str) -> None:
+    subprocess.run(["ip", *arguments.split()], check=True)
