@@ -43,3 +43,49 @@ class Asker:
     servers: tuple[str, ...] = ()
     external: bool = True
     options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetNetwork:
+    """The network exists, or was renamed."""
+
+    network: NetworkNames
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNetwork:
+    """The network is gone; its records are removed one by one, by their endpoints."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetRecord:
+    """The endpoint runs, or its names or addresses changed."""
+
+    record: NameRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveRecord:
+    """The endpoint with this id no longer runs."""
+
+    endpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAsker:
+    """The sandbox has a DNS server, or may now ask about other networks."""
+
+    asker: Asker
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAsker:
+    """The sandbox with this id needs no DNS server any more."""
+
+    sandbox: str
+
+
+# One step from one table of names to the next. Removing what is not there is no error.
+Change = SetNetwork | RemoveNetwork | SetRecord | RemoveRecord | SetAsker | RemoveAsker
