@@ -16,7 +16,7 @@ import pytest
 
 import leaks
 from landbridge.model.link import SandboxSpec
-from landbridge.system import netns
+from landbridge.system import netns, sysctl
 
 KERNEL_MARKS = ("kernel", "system")
 
@@ -137,6 +137,8 @@ def run_in() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def _configure(link: str, address4: str, address6: str) -> None:
+    # A router asks for its neighbours from its link-local address, which duplicate detection holds back for a second.
+    sysctl.write(f"net/ipv6/conf/{link}/accept_dad", "0")
     _ip(f"address add {address4}/24 dev {link}")
     _ip(f"address add {address6}/64 dev {link} nodad")
     _ip(f"link set {link} up")

@@ -115,7 +115,8 @@ class Conntrack:
     def _forget(self, filters: Sequence[_Filter], match: _Match) -> None:
         if not filters or not self.entries():
             return
-        if len(filters) > _PASSES_PER_READING or not self._delete_by_filter(filters):
+        few = len(filters) <= _PASSES_PER_READING and all(map(_is_safe, filters))
+        if not few or not self._delete_by_filter(filters):
             self._delete_by_reading(match)
 
     def _delete_by_filter(self, filters: Sequence[_Filter]) -> bool:
@@ -151,6 +152,16 @@ def _filters_of(flow: Flow) -> list[_Filter]:
         address = b""
     number = _PROTOCOLS[flow.proto]
     return [_Filter(family=family, destination=address, protocol=number, port=flow.port) for family in families]
+
+
+def _is_safe(found: _Filter) -> bool:
+    """Whether the kernel's own filter means what it says.
+
+    Up to 6.18 at least, ctnetlink_filter_match_tuple() compares IPv6 addresses the wrong way round (it would
+    delete every flow but ours) and looks at ports for TCP and UDP only (it would delete every SCTP flow).
+    """
+    by_address = found.source or found.destination
+    return found.protocol != _PROTOCOLS["sctp"] and not (by_address and found.family == socket.AF_INET6)
 
 
 def _filter_body(found: _Filter) -> bytes:

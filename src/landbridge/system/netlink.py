@@ -233,8 +233,8 @@ def _set_default(channel: Channel, family: int, gateway: str, ifname: str) -> No
         flags = nlwire.NLM_F_CREATE | nlwire.NLM_F_REPLACE
         channel.ask(Request(f"default route via {gateway}", rtnl.RTM_NEWROUTE, body, flags))
     else:
-        # ESRCH: there is none. The others: a kernel without this family.
-        forgive = (errno.ESRCH, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
+        # ESRCH (IPv4) and ENOENT (IPv6): there is none. The others: a kernel without this family.
+        forgive = (errno.ESRCH, errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
         body = rtnl.any_default_route(family)
         channel.ask(Request("remove the default route", rtnl.RTM_DELROUTE, body, forgive=forgive))
 
