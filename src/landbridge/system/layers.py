@@ -15,6 +15,7 @@ from typing import Self
 
 from landbridge.errors import Internal
 from landbridge.model.layer import Layer, Member, Placement
+from landbridge.system.archives import SpooledArchive, spool
 from landbridge.system.beneath import sync_filesystem
 from landbridge.system.inflate import Hashed, Source, inflate
 from landbridge.system.split import SplitWriter, join
@@ -73,6 +74,7 @@ class StagedLayer:
             os.fsync(root)
         finally:
             os.close(root)
+        self.drop()
         return Layer(self.diff_id, name, self.size)
 
     def drop(self) -> None:
@@ -107,6 +109,13 @@ class LayerStore:
             staged.drop()
             raise
         return staged
+
+    def spool(self, chunks: Iterable[bytes]) -> SpooledArchive:
+        """Hold a whole archive on disk to read it by member name; `close` it afterwards.
+
+        Raises: Internal when it is damaged.
+        """
+        return spool(chunks, self._root)
 
     def path(self, directory: str) -> str:
         """The absolute path of a layer's lower directory."""

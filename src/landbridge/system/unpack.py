@@ -50,7 +50,7 @@ def duplicate() -> Internal:
 
 
 class Unpacker:
-    """Puts members below directory fd `root`. `size` is the sum of the sizes of the files made."""
+    """Puts members below directory fd `root`. `size` is the sum of the sizes of the files and symlinks made."""
 
     def __init__(self, root: int, tar: TarStream, split: SplitWriter) -> None:
         self._root = root
@@ -142,6 +142,7 @@ class Unpacker:
                 return
             case "2":
                 self._create(at, base, lambda: os.symlink(member.link, base, dir_fd=at))
+                self.size += len(os.fsencode(member.link))
             case kind:
                 mode = _NODES[kind][1] | member.mode
                 device = os.makedev(*member.device)

@@ -1,0 +1,96 @@
+"""From the event loop to a worker thread: an asynchronous stream of bytes read as a plain iterator.
+
+Bounded: the producer waits when more than ROOM bytes are unread. The thread gets everything that is there at
+once. If the producer fails, the thread's iterator raises its error; if the thread stops reading, the rest
+of the stream is not taken.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from landbridge.errors import Internal
+
+ROOM = 4 << 20
+
+T = TypeVar("T")
+
+
+class _Feed:
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._room = asyncio.Event()
+        self._room.set()
+        self._filled = threading.Condition()
+        self._chunks: list[bytes] = []
+        self._unread = 0
+        self._ended = False
+        self._error: BaseException | None = None
+
+    async def pump(self, stream: AsyncIterable[bytes]) -> None:
+        error: BaseException | None = None
+        try:
+            async for chunk in stream:
+                await self._room.wait()
+                with self._filled:
+                    self._chunks.append(chunk)
+                    self._unread += len(chunk)
+                    if self._unread >= ROOM:
+                        self._room.clear()
+                    self._filled.notify()
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            self.end(error)
+
+    def end(self, error: BaseException | None) -> None:
+        with self._filled:
+            self._ended = True
+            self._error = self._error or error
+            self._filled.notify()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            with self._filled:
+                while not self._chunks and not self._ended:
+                    self._filled.wait()
+                taken, self._chunks, self._unread = self._chunks, [], 0
+                error = self._error
+            self._loop.call_soon_threadsafe(self._room.set)
+            if error is not None:
+                raise Internal(f"the stream was cut off: {error!r}") from error
+            if not taken:
+                return
+            yield from taken
+
+
+async def in_thread(stream: AsyncIterable[bytes], work: Callable[[Iterator[bytes]], T]) -> T:
+    """Run `work` in a worker thread with the bytes of `stream`, and return its result.
+
+    Raises: what `work` raises, or the stream's own error when that is why `work` failed. When the caller is
+    cancelled, `work` sees its iterator fail and is waited for, so that it can clean up.
+    """
+    feed = _Feed()
+    pump = asyncio.ensure_future(feed.pump(stream))
+    # A thread of its own: a slow client must not occupy one of the few that everything else shares.
+    pool = ThreadPoolExecutor(1, "landbridge-feed")
+    worker = asyncio.get_running_loop().run_in_executor(pool, work, iter(feed))
+    pool.shutdown(wait=False)
+    try:
+        await asyncio.wait({pump, worker}, return_when=asyncio.FIRST_COMPLETED)
+        if worker.done():
+            pump.cancel()
+        await asyncio.wait({pump, worker})
+    except asyncio.CancelledError:
+        pump.cancel()
+        feed.end(asyncio.CancelledError())
+        await asyncio.wait({pump, worker})
+        if not worker.cancelled():
+            worker.exception()  # seen: the cancellation is what the caller gets
+        raise
+    if not pump.cancelled() and (error := pump.exception()) is not None and worker.exception() is not None:
+        raise error
+    return worker.result()

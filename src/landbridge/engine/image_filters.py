@@ -1,0 +1,100 @@
+"""Filters of ``docker images`` and ``docker image prune``: read once, then asked per image. Pure."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from landbridge.errors import Internal, Invalid
+from landbridge.model.image import Image, Reference
+from landbridge.model.stamp import ZERO, parse_ns
+from landbridge.oci.glob import compile_glob
+
+Filters = Mapping[str, Sequence[str]]
+
+LIST = frozenset({"dangling", "label", "before", "since", "reference", "until"})
+PRUNE = frozenset({"dangling", "label", "label!", "until"})
+
+_UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DURATION = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|m|s|us|µs|ns)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """`dangling` None: both kinds. `before`, `since` and `until` bound the time of creation (nanoseconds)."""
+
+    dangling: bool | None = None
+    before: int | None = None
+    since: int | None = None
+    until: int | None = None
+    labels: tuple[str, ...] = ()
+    not_labels: tuple[str, ...] = ()
+    references: tuple[re.Pattern[str], ...] = field(default=())
+
+    def accepts(self, image: Image) -> bool:
+        """All that can be said without the image's names."""
+        created = parse_ns(image.created)
+        if self.before is not None and created >= self.before:
+            return False
+        if self.since is not None and created <= self.since:
+            return False
+        if self.until is not None and (created > self.until or created == ZERO):
+            return False
+        if self.not_labels and all(_labelled(image, wanted) for wanted in self.not_labels):
+            return False
+        return all(_labelled(image, wanted) for wanted in self.labels)
+
+    def names(self, reference: Reference) -> bool:
+        """True when the reference filters, if any, fit the familiar name with or without its tag."""
+        if not self.references:
+            return True
+        return any(p.fullmatch(str(reference)) or p.fullmatch(reference.familiar) for p in self.references)
+
+
+def _labelled(image: Image, wanted: str) -> bool:
+    key, equals, value = wanted.partition("=")
+    return key in image.labels and (not equals or image.labels[key] == value)
+
+
+def read_filters(
+    filters: Filters, allowed: frozenset[str], created: Callable[[str], int], now: int
+) -> Wanted:
+    """`created` gives the time of an image named in ``before`` or ``since``; `now` is for durations in ``until``.
+
+    Raises: Invalid (unknown filter or value), NotFound (from `created`), Internal (bad pattern or time, as Docker).
+    """
+    for name in filters:
+        if name not in allowed:
+            raise Invalid(f"invalid filter '{name}'")
+    return Wanted(
+        dangling=_flag(filters, "dangling"),
+        before=min((created(text) for text in filters.get("before", ())), default=None),
+        since=max((created(text) for text in filters.get("since", ())), default=None),
+        until=min((_until(text, now) for text in filters.get("until", ())), default=None),
+        labels=tuple(filters.get("label", ())),
+        not_labels=tuple(filters.get("label!", ())),
+        references=tuple(compile_glob(text) for text in filters.get("reference", ())),
+    )
+
+
+def _flag(filters: Filters, name: str) -> bool | None:
+    values = filters.get(name)
+    if not values:
+        return None
+    read = {"1": True, "true": True, "True": True, "0": False, "false": False, "False": False}
+    if len(values) != 1 or values[0] not in read:
+        raise Invalid(f"invalid filter '{name}=[{' '.join(values)}]'")
+    return read[values[0]]
+
+
+def _until(text: str, now: int) -> int:
+    """A Go duration back from now, seconds since the epoch, or RFC 3339."""
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return int(float(text) * 1e9)
+    pieces = _DURATION.findall(text)
+    if pieces and "".join(pieces) == text.lstrip("+-"):
+        seconds = sum(float(re.split(r"[a-zµ]", piece)[0]) * _UNITS[re.sub(r"[\d.]", "", piece)] for piece in pieces)
+        return now - int(seconds * 1e9)
+    for form in (text, f"{text}Z", f"{text}:00Z", f"{text}:00:00Z", f"{text}T00:00:00Z"):
+        if (found := parse_ns(form)) != ZERO:
+            return found
+    raise Internal(f'failed to parse value as time or duration: "{text}"')
