@@ -19,7 +19,7 @@ from landbridge.proxy.doors import Door
 from landbridge.proxy.held import Held
 from landbridge.proxy.loop import Loop
 from landbridge.proxy.sockets import family_of, reset_on_close
-from landbridge.proxy.stream import Ended, Pipes, Stream
+from landbridge.proxy.stream import CHUNK, Ended, Pipes, Stream
 
 # Accepted at one door before the others get their turn.
 ACCEPTS = 64
@@ -31,6 +31,7 @@ KEEPALIVE_INTERVAL = 15
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _SOURCE_TRIES = 16
+_DRAINS = 64
 
 
 class TcpRelay:
@@ -190,7 +191,9 @@ class Connection:
                 stream.close()
         self._up = self._down = None
         for sock in (self._client, self._upstream):
-            if how is Ended.RESET and not _unsent(sock):
+            if _unsent(sock):
+                _drain(sock)
+            elif how is Ended.RESET:
                 reset_on_close(sock)
             self._relay.loop.discard(sock)
 
@@ -198,9 +201,8 @@ class Connection:
 def start_connect(ip: str, port: int) -> socket.socket:
     """A non-blocking socket on its way to `ip`:`port`. Raises: OSError when that fails at once."""
     family = family_of(ip)
-    upstream = socket.socket(family, socket.SOCK_STREAM)
+    upstream = _unconnected(family)
     try:
-        upstream.settimeout(0.0)
         code = upstream.connect_ex((ip, port))
         if code == errno.EADDRNOTAVAIL:
             upstream.close()
@@ -213,6 +215,13 @@ def start_connect(ip: str, port: int) -> socket.socket:
     return upstream
 
 
+def _unconnected(family: socket.AddressFamily) -> socket.socket:
+    upstream = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    # Not for this connection but for the one that will want its source port in TIME_WAIT: both must allow it.
+    upstream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return upstream
+
+
 def _connect_over_time_wait(family: socket.AddressFamily, ip: str, port: int) -> socket.socket:
     """All source ports towards this one target are in use, most by connections in TIME_WAIT.
 
@@ -221,9 +230,7 @@ def _connect_over_time_wait(family: socket.AddressFamily, ip: str, port: int) ->
     """
     low, high = _source_ports()
     for _ in range(_SOURCE_TRIES):
-        upstream = socket.socket(family, socket.SOCK_STREAM)
-        upstream.settimeout(0.0)
-        upstream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        upstream = _unconnected(family)
         try:
             upstream.bind(("", random.randint(low, high)))
             code = upstream.connect_ex((ip, port))
@@ -264,3 +271,13 @@ def _unsent(sock: socket.socket) -> int:
         return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0])
     except OSError:
         return 0
+
+
+def _drain(sock: socket.socket) -> None:
+    """Throw away what came in: a close with unread bytes is a reset, which would destroy the unsent ones."""
+    try:
+        for _ in range(_DRAINS):
+            if not sock.recv(CHUNK):
+                return
+    except OSError:
+        pass  # empty, or dead
