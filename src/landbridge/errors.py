@@ -84,3 +84,13 @@ class HoldFailed(Conflict):
         self.key = key
         self.holder = holder
         self.port = port
+
+
+class StartFailed(LandbridgeError):
+    """A program could not be started in its container; `exit_code` is what a shell would say (126, 127 or 128)."""
+
+    def __init__(self, message: str, *, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+        # The user named something that cannot run; anything else is the runtime's trouble.
+        self.kind = "invalid" if exit_code in (126, 127) else "internal"

@@ -1,0 +1,313 @@
+"""Containers as running processes: conmon beside each, crun or runc to make and remove them.
+
+conmon is started in a session of its own and keeps stdio, log and exit status through any end of this daemon;
+after a restart `adopt` picks a container up again. Signals and pauses go to the kernel directly, since forking
+a runtime for them would cost milliseconds. No policy: what to run, and when, comes from the caller.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from landbridge.errors import Internal, NotFound
+from landbridge.model.process import Created, CreateRequest, ExecRequest, ExitInfo, RuntimeChoice
+from landbridge.system import processes, runtime_errors
+from landbridge.system.attach import Attachment, attach, resize
+from landbridge.system.cgroups import Cgroups
+from landbridge.system.execs import ExecProcess, start_exec
+from landbridge.system.processes import Process, spawn
+
+# What conmon and the runtime leave in a bundle; a stale socket or FIFO would stop the next start.
+_LEFTOVERS = ("attach", "ctl", "winsz", "pid", "oci-log", "oom", "config.json", "resources.json")
+
+# Docker's code for a process whose end nobody saw.
+UNKNOWN_EXIT = 255
+
+
+@dataclass(slots=True)
+class _Live:
+    """A container this daemon knows: `conmon` or `init` is None when it had ended before we looked."""
+
+    bundle: Path
+    program: str
+    cgroup: str
+    conmon: Process | None
+    init: Process | None
+
+
+class Runtime:
+    """All containers of one daemon. `root` holds the runtime's state and conmon's exit files."""
+
+    def __init__(self, choice: RuntimeChoice, cgroups: Cgroups, *, root: str, conmon: str = "/usr/bin/conmon") -> None:
+        self.choice = choice
+        self.cgroups = cgroups
+        self._conmon = conmon
+        self._state = os.path.join(root, choice.name)
+        self._exits = Path(root, "exits")
+        self._live: dict[str, _Live] = {}
+
+    async def create(self, request: CreateRequest) -> Created:
+        """Make the container up to the moment before its program runs.
+
+        Raises: StartFailed with Docker's text and exit code when the runtime refuses; nothing is left then.
+        """
+        bundle = Path(request.bundle)
+        self._prepare(request, bundle)
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        conmon = None
+        try:
+            conmon = spawn(
+                self._conmon_argv(request),
+                inherit=(writing,),
+                env={"PATH": os.environ.get("PATH", ""), "_OCI_SYNCPIPE": str(writing)},
+                session=True,
+            )
+            os.close(writing)
+            writing = -1
+            pid = await self._synchronize(reading, request)
+            init = _watch(pid)
+        except BaseException:
+            if conmon:
+                conmon.kill(signal.SIGKILL)
+                await asyncio.shield(self._try("delete", "--force", request.id))
+            raise
+        finally:
+            os.close(reading)
+            if writing >= 0:
+                os.close(writing)
+        program = str(request.spec["process"]["args"][0])
+        cgroup = str(request.spec["linux"]["cgroupsPath"])
+        self._live[request.id] = _Live(bundle, program, cgroup, conmon, init)
+        return Created(pid=pid, conmon_pid=conmon.pid)
+
+    async def start(self, container: str) -> None:
+        """Let the program of a created container run. Raises: StartFailed, NotFound."""
+        live = self._find(container)
+        try:
+            await self._run("start", container)
+        except Internal as problem:
+            raise runtime_errors.create_failed(problem.message, live.program) from None
+
+    async def exited(self, container: str) -> ExitInfo:
+        """Wait for the container's end; at once when it has ended already.
+
+        The status is conmon's exit file. Without one (conmon itself was killed) the container's own process is
+        waited for and the code is 255. Raises: NotFound for a container neither created here nor adopted.
+        """
+        live = self._find(container)
+        if live.conmon:
+            await live.conmon.gone()
+        report = self._exits / container
+        if not report.exists() and live.init:
+            await live.init.gone()
+        try:
+            code, finished = int(report.read_text()), report.stat().st_mtime_ns
+        except (OSError, ValueError):
+            code, finished = UNKNOWN_EXIT, time.time_ns()
+        return ExitInfo(code=code, finished_at=finished, oom_killed=self.cgroups.oom_kills(live.cgroup) > 0)
+
+    def adopt(self, container: str, *, bundle: str, pid: int, conmon_pid: int) -> bool:
+        """Take up a container a former daemon made; true while it runs.
+
+        Also right for one that ended meanwhile: `exited` then answers at once from conmon's exit file.
+        A pid is believed only when its process carries this container's id, in its cgroup or in conmon's arguments.
+        """
+        conmon = _verified(conmon_pid, container, processes.command_line)
+        init = _verified(pid, container, processes.cgroup_of)
+        spec = _saved_spec(Path(bundle))
+        program = str((spec.get("process", {}).get("args") or [""])[0])
+        cgroup = str(spec.get("linux", {}).get("cgroupsPath", ""))
+        self._live[container] = _Live(Path(bundle), program, cgroup, conmon, init)
+        return conmon is not None or init is not None
+
+    def kill(self, container: str, signum: int) -> None:
+        """Send a signal to the container's first process; ended ones are left alone. Raises: NotFound."""
+        live = self._find(container)
+        if live.init:
+            live.init.kill(signum)
+
+    def kill_all(self, container: str, signum: int) -> None:
+        """Send a signal to every process of the container (one without a PID namespace of its own needs it)."""
+        live = self._find(container)
+        for pid in self.cgroups.pids(live.cgroup):
+            try:
+                os.kill(pid, signum)
+            except ProcessLookupError:
+                pass  # ended between listing and signal
+
+    async def pause(self, container: str) -> None:
+        """Freeze all processes. Raises: NotFound, Internal."""
+        await self.cgroups.freeze(self._find(container).cgroup)
+
+    async def resume(self, container: str) -> None:
+        """Thaw all processes. Raises: NotFound, Internal."""
+        await self.cgroups.thaw(self._find(container).cgroup)
+
+    async def update(self, container: str, resources: Mapping[str, object]) -> None:
+        """Apply OCI ``linux.resources`` to a running container. Raises: NotFound, Internal."""
+        path = self._find(container).bundle / "resources.json"
+        path.write_text(json.dumps(resources))
+        await self._run("update", "--resources", str(path), container)
+
+    async def exec(self, request: ExecRequest) -> ExecProcess:
+        """Start a process inside a running container. Raises: NotFound, StartFailed."""
+        live = self._find(request.container)
+        return await start_exec(
+            (self.choice.path, "--root", self._state),
+            request,
+            directory=live.bundle,
+            console_socket=self.choice.name == "crun",
+        )
+
+    async def attach(self, container: str) -> Attachment:
+        """Connect to the container's stdio. Raises: NotFound, Unavailable when conmon has ended."""
+        return await attach(self._find(container).bundle)
+
+    def resize(self, container: str, *, rows: int, columns: int) -> None:
+        """Set the size of the container's terminal. Raises: NotFound."""
+        resize(self._find(container).bundle, rows=rows, columns=columns)
+
+    def cgroup(self, container: str) -> str:
+        """The cgroup path the container was made with. Raises: NotFound."""
+        return self._find(container).cgroup
+
+    async def delete(self, container: str) -> None:
+        """Kill what still runs and remove every trace of the container's process. Twice is no error."""
+        live = self._live.get(container)
+        await self._try("delete", "--force", container)  # fails when there is nothing to delete, or the runtime died
+        if live:
+            if live.init:
+                live.init.kill(signal.SIGKILL)
+                await live.init.gone()
+            if live.conmon:
+                await live.conmon.gone()
+            _sweep(live.bundle)
+            self.cgroups.remove(live.cgroup)
+        (self._exits / container).unlink(missing_ok=True)
+        self._live.pop(container, None)
+
+    def close(self) -> None:
+        """Stop watching; the containers go on."""
+        for live in self._live.values():
+            for process in (live.conmon, live.init):
+                if process:
+                    process.forget()
+        self._live.clear()
+
+    def _find(self, container: str) -> _Live:
+        try:
+            return self._live[container]
+        except KeyError:
+            raise NotFound(f"No such container: {container}") from None
+
+    def _prepare(self, request: CreateRequest, bundle: Path) -> None:
+        for directory in (bundle, self._exits, Path(self._state)):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sweep(bundle)
+        (self._exits / request.id).unlink(missing_ok=True)
+        (bundle / "config.json").write_text(json.dumps(request.spec))
+
+    def _conmon_argv(self, request: CreateRequest) -> list[str]:
+        bundle = request.bundle
+        log = f"k8s-file:{request.log_path}" if request.log_path else "none"
+        argv = [
+            self._conmon, "--api-version", "1", "--cid", request.id, "--cuuid", request.id, "--name", request.id,
+            "--runtime", self.choice.path, "--bundle", bundle, "--container-pidfile", f"{bundle}/pid",
+            "--exit-dir", str(self._exits), "--log-path", log, "--log-level", "error",
+            # Not to fork twice: the daemon stays conmon's parent, and conmon outlives it all the same.
+            "--sync", "--full-attach", "--no-sync-log",
+            "--runtime-arg=--root", f"--runtime-arg={self._state}",
+            "--runtime-arg=--log", f"--runtime-arg={bundle}/oci-log", "--runtime-arg=--log-format=json",
+        ]  # fmt: skip
+        if request.log_size_max:
+            argv += ["--log-size-max", str(request.log_size_max)]
+        if request.terminal:
+            argv.append("--terminal")
+        if request.stdin:
+            argv.append("--stdin")
+            if not request.stdin_once:
+                argv.append("--leave-stdin-open")
+        return argv
+
+    async def _synchronize(self, reading: int, request: CreateRequest) -> int:
+        """Read conmon's one-line report: the pid, or the failure as an exception."""
+        answer = b""
+        while not answer.endswith(b"\n") and (piece := await processes.read(reading)):
+            answer += piece
+        try:
+            report = json.loads(answer)
+            pid = int(report["data"])
+        except (ValueError, KeyError, TypeError):
+            raise Internal(f"conmon ended without a report: {answer!r}") from None
+        if pid > 0:
+            return pid
+        message = _said(Path(request.bundle, "oci-log")) or str(report.get("message", ""))
+        raise runtime_errors.create_failed(message, str(request.spec["process"]["args"][0]))
+
+    async def _run(self, *arguments: str) -> None:
+        """Run the runtime to its end. Raises: Internal with its last words."""
+        status, said = await self._try(*arguments)
+        if status:
+            raise Internal(said or f"{self.choice.name} {arguments[0]} failed with status {status}")
+
+    async def _try(self, *arguments: str) -> tuple[int, str]:
+        """Run the runtime to its end: its status and what it said on stderr."""
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        try:
+            child = spawn((self.choice.path, "--root", self._state, *arguments), streams={"stderr": writing})
+            os.close(writing)
+            writing = -1
+            said = b""
+            while piece := await processes.read(reading):
+                said += piece
+            return await child.wait(), said.decode(errors="replace").strip()
+        finally:
+            os.close(reading)
+            if writing >= 0:
+                os.close(writing)
+
+
+def _said(log: Path) -> str:
+    try:
+        return runtime_errors.last_error(log.read_text(errors="replace"))
+    except OSError:
+        return ""
+
+
+def _watch(pid: int) -> Process | None:
+    """Watch a process that cannot have been replaced: its parent has not reaped it."""
+    try:
+        return Process(pid, os.pidfd_open(pid), child=False)
+    except ProcessLookupError:
+        return None
+
+
+def _verified(pid: int, container: str, marks: Callable[[int], str]) -> Process | None:
+    """Watch `pid` if `marks` of it name `container`, read after the pidfd was taken; else its pid is another's."""
+    process = _watch(pid) if pid > 0 else None
+    if process and container not in marks(pid):
+        process.forget()
+        return None
+    return process
+
+
+def _saved_spec(bundle: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((bundle / "config.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return found
+
+
+def _sweep(bundle: Path) -> None:
+    for name in _LEFTOVERS:
+        (bundle / name).unlink(missing_ok=True)
+
