@@ -51,6 +51,7 @@ def no_leaks(request: pytest.FixtureRequest, watch: leaks.Watch) -> Iterator[lea
     yield watch
     found = leaks.settled(before, lambda: leaks.take(watch.marks, kernel=kernel), watch.forgiven)
     if found:
+        _unmount([line.partition(": ")[2] for line in found if line.startswith("mounts:")])
         pytest.fail("left behind:\n  " + "\n  ".join(found), pytrace=False)
 
 
@@ -134,6 +135,12 @@ def run_in() -> Callable[..., subprocess.CompletedProcess[str]]:
             return subprocess.run(argv, check=False, capture_output=True, text=True, timeout=20)
 
     return run
+
+
+def _unmount(paths: list[str]) -> None:
+    # A mount left under the temporary directory would make every later run on the machine fail to tidy it.
+    for path in paths:
+        subprocess.run(["umount", "--lazy", path], check=False)
 
 
 def _configure(link: str, address4: str, address6: str) -> None:
