@@ -44,19 +44,18 @@ class Attachments:
         """
         seen = {container.id}
         while container.joins:
-            target = self._joined(container.joins)
+            target = self._joined(container)
             if target.id in seen:
                 raise Conflict(f"cannot join own network namespace: {container.name}")
             seen.add(target.id)
             container = target
         return container
 
-    def _joined(self, text: str) -> Container:
-        """By id first, then by the name the user typed: a re-created target is found again."""
-        identity, _, name = text.partition("|")
-        found = self.state.containers.get(identity) or (self.state.containers.by_name(name) if name else None)
+    def _joined(self, container: Container) -> Container:
+        """By what is written after ``container:`` first, then by name: a re-created target is found again."""
+        found = self.state.containers.find(container.joins) or self.state.containers.by_name(container.joined_name)
         if found is None:
-            raise NotFound(f"No such container: {identity}")
+            raise NotFound(f"No such container: {container.joins}")
         return found
 
     def users(self, owner: str) -> list[Container]:

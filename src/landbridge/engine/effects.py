@@ -6,11 +6,14 @@ from a worker thread by `engine.apply`; the others must not block the event loop
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from landbridge.model.config import HostConfig
+from landbridge.model.container import Container
 from landbridge.model.hold import Hold
 from landbridge.model.link import BridgeSpec, Flow, LinkFact, RouteFact, RouteSpec, SandboxSpec, VethSpec
 from landbridge.model.names import Asker, Change, NameRecord, NetworkNames
+from landbridge.model.process import Chunk, Created, CreateRequest, DeviceNode, ExecRequest, ExitInfo, LogEntry, User
 
 
 class Kernel(Protocol):
@@ -59,49 +62,39 @@ class Proxy(Protocol):
     async def replace(self, holds: Sequence[Hold]) -> Mapping[str, str]: ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """A created container process: its init's pid and the pid of the conmon that keeps it."""
+class Attachment(Protocol):
+    """A connection to a container's standard streams."""
 
-    pid: int
-    conmon_pid: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Exited:
-    """`finished_at` in nanoseconds since the epoch."""
-
-    code: int
-    finished_at: int
-    oom_killed: bool = False
-
-
-class Stream(Protocol):
-    """The standard streams of a container or an exec: frames of (1 stdout | 2 stderr, bytes)."""
-
-    def frames(self) -> AsyncIterator[tuple[int, bytes]]: ...
+    async def receive(self) -> Chunk | None: ...
     async def write(self, data: bytes) -> None: ...
-    async def close_stdin(self) -> None: ...
-    async def close(self) -> None: ...
+    def end_input(self) -> None: ...
+    def close(self) -> None: ...
 
 
-class ExecHandle(Stream, Protocol):
-    """A running exec."""
+class ExecProcess(Attachment, Protocol):
+    """A process inside a container. `pid` is the host's number for it."""
 
     @property
     def pid(self) -> int: ...
-    def resize(self, rows: int, columns: int) -> None: ...
+    def resize(self, *, rows: int, columns: int) -> None: ...
     async def wait(self) -> int: ...
 
 
 class Runtime(Protocol):
-    """conmon and the OCI runtime."""
+    """conmon and the OCI runtime. StartFailed carries Docker's text and the exit code."""
 
-    async def create(self, request: Any) -> Started: ...
+    async def create(self, request: CreateRequest) -> Created: ...
     async def start(self, container: str) -> None: ...
-    async def kill(self, container: str, pid: int, signal: int) -> None: ...
+    async def exited(self, container: str) -> ExitInfo: ...
+    def adopt(self, container: str, *, bundle: str, pid: int, conmon_pid: int) -> bool: ...
+    def kill(self, container: str, signum: int) -> None: ...
+    def kill_all(self, container: str, signum: int) -> None: ...
     async def pause(self, container: str) -> None: ...
     async def resume(self, container: str) -> None: ...
+    async def update(self, container: str, resources: Mapping[str, object]) -> None: ...
+    async def exec(self, request: ExecRequest) -> ExecProcess: ...
+    async def attach(self, container: str) -> Attachment: ...
+    def resize(self, container: str, *, rows: int, columns: int) -> None: ...
     async def delete(self, container: str) -> None: ...
 
 
@@ -127,3 +120,52 @@ class Files(Protocol):
     def remove_tree(self, path: str) -> None: ...
     def size(self, path: str) -> int: ...
     def hostname(self) -> str: ...
+
+
+class Roots(Protocol):
+    """Root file systems of containers: an overlay over image layers. Blocking; twice is fine."""
+
+    def make(self, container: str) -> None: ...
+    def mount(self, container: str, lowers: Sequence[str]) -> str:
+        """The path of the mounted root."""
+        ...
+
+    def unmount(self, container: str) -> None: ...
+    def remove(self, container: str) -> None: ...
+
+
+class Machine(Protocol):
+    """What a container's configuration names on this machine. Blocking."""
+
+    def user(self, root: str, user: str, groups: Sequence[str]) -> User:
+        """Raises: Invalid with Docker's sentence for a user the root file system does not know."""
+        ...
+
+    def devices(self, host: HostConfig) -> tuple[DeviceNode, ...]: ...
+    def device_numbers(self, host: HostConfig) -> Mapping[str, tuple[int, int]]: ...
+    def prepare_root(self, root: str, container: Container) -> None:
+        """Mount points and the working directory exist, made inside the root whatever links say."""
+        ...
+
+    def spec_facts(self) -> "SpecFacts": ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecFacts:
+    """What every container's specification needs of the machine."""
+
+    cgroup_version: int
+    capabilities: tuple[str, ...]
+    init_binary: str = ""
+    recursive_readonly: bool = True
+    machine: str = "x86_64"
+
+
+class Logs(Protocol):
+    """Container logs on disk."""
+
+    def read(
+        self, path: str, *, since: int, until: int, tail: int | None, follow: Callable[[], bool] | None
+    ) -> AsyncIterator[LogEntry]:
+        """Entries in order; with `follow` more as they come, until it answers false and all has been read."""
+        ...

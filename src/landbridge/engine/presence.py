@@ -85,6 +85,11 @@ class Presence:
         if gone:
             await self.apply.run_forgiving((Names(changes=tuple(gone)),))
 
+    async def silence(self, endpoint: str, network: Network) -> None:
+        """One endpoint's names are no longer known. Errors are logged, not raised."""
+        if network.resolves:
+            await self.apply.run_forgiving((Names(changes=(RemoveRecord(endpoint),)),))
+
     async def close(self, sandbox: Sandbox) -> None:
         """The sandbox asks no more. To be told before its namespace goes."""
         await self.apply.run_forgiving((Names(changes=(RemoveAsker(sandbox.id),)),))

@@ -119,6 +119,7 @@ class Container:
     `image` is the image id (``sha256:…``), `config.image` the reference as typed. `path` and `args` are the
     process after entrypoint and command were joined. `endpoints` are the attachments asked for, in order;
     `sticky_ports` maps "port/proto|host ip" to the dynamic host port once given, so that a restart keeps it.
+    `joined_name` is the name of the container joined by ``container:``, so that a re-created one is found again.
     """
 
     id: str
@@ -133,6 +134,7 @@ class Container:
     endpoints: tuple[EndpointConfig, ...] = ()
     mounts: tuple[MountPoint, ...] = ()
     sticky_ports: Mapping[str, int] = field(default_factory=dict)
+    joined_name: str = ""
 
     @property
     def joins(self) -> str:

@@ -1,0 +1,354 @@
+"""Containers as records: created, renamed, attached to networks, removed. Their running is `engine.lifecycle`."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from landbridge.engine.apply import Undo
+from landbridge.engine.attachments import check_endpoint, dns_names
+from landbridge.engine.images import Images
+from landbridge.engine.lifecycle import Lifecycle
+from landbridge.engine.mountplan import plan
+from landbridge.engine.state import State
+from landbridge.engine.validate import Facts, check_endpoints, normalise
+from landbridge.engine.volumes import Volumes
+from landbridge.engine.waits import Outcome
+from landbridge.errors import Conflict, Forbidden, LandbridgeError, NotFound
+from landbridge.model import ids
+from landbridge.model.config import Config, EndpointConfig, HostConfig
+from landbridge.model.container import Act, Container, MountPoint, Phase, advance
+from landbridge.model.network import Network
+from landbridge.network import gateways
+from landbridge.oci.merge import merged_config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """``POST /containers/create`` after parsing. `endpoints` are in the order of the request."""
+
+    name: str = ""
+    config: Config
+    host: HostConfig
+    endpoints: tuple[EndpointConfig, ...] = ()
+
+
+class Containers:
+    """Makes and removes containers and changes what they are attached to."""
+
+    def __init__(
+        self, *, state: State, lifecycle: Lifecycle, images: Images, volumes: Volumes, facts: Facts
+    ) -> None:
+        self.state = state
+        self.lifecycle = lifecycle
+        self.images = images
+        self.volumes = volumes
+        self.facts = facts
+        lifecycle.remove_ended = self._remove_ended
+
+    # Create.
+
+    async def create(self, request: Request) -> tuple[Container, tuple[str, ...]]:
+        """A new container and Docker's warnings. Nothing of it runs and no kernel object exists yet.
+
+        Raises: Invalid, Conflict (name in use), NotFound (image); nothing is left then.
+        """
+        name = self._free_name(request.name)
+        image = self.images.resolve(request.config.image)
+        identity = ids.new_id()
+        config = merged_config(image.config, request.config)
+        checked = normalise(config, request.host, self.facts)
+        config, host, joined = self._joining(checked.config, checked.host)
+        if not config.hostname and not joined and host.network_mode != "host":
+            config = replace(config, hostname=ids.short(identity))
+        endpoints = self._endpoints(host, request.endpoints, config)
+        async with Undo() as undo:
+            mounts = await self._mounts(identity, config, host, image.config, undo)
+            words = (*(config.entrypoint or ()), *(config.cmd or ()))
+            container = Container(
+                id=identity, name=name, created=time.time_ns(), image=image.id, path=words[0], args=words[1:],
+                config=config, host=host, endpoints=endpoints, mounts=mounts, joined_name=joined,
+            )
+            await self.lifecycle.launch.make(container, self.images.lower_dirs(image))
+            undo.push(lambda: self.lifecycle.launch.destroy(identity))
+            self._check_name(name)
+            self.state.containers.put(container)
+        self._reserve(container)
+        self.lifecycle.emit("create", container)
+        return container, checked.warnings
+
+    def _free_name(self, wanted: str) -> str:
+        if not wanted:
+            while self.state.containers.by_name(name := ids.random_name()) is not None:
+                wanted = f"{name}_{ids.short(ids.new_id())[:4]}"
+                if self.state.containers.by_name(wanted) is None:
+                    return wanted
+            return name
+        name = ids.check_container_name(wanted)
+        self._check_name(name)
+        return name
+
+    def _check_name(self, name: str) -> None:
+        other = self.state.containers.by_name(name)
+        if other is not None:
+            raise Conflict(
+                f'Conflict. The container name "/{name}" is already in use by container "{other.id}".'
+                " You have to remove (or rename) that container to be able to reuse that name."
+            )
+
+    def _joining(self, config: Config, host: HostConfig) -> tuple[Config, HostConfig, str]:
+        """``container:NAME`` becomes ``container:ID`` when the target exists (Docker), its name is kept beside."""
+        if not host.network_mode.startswith("container:"):
+            return config, host, ""
+        target = self.state.containers.find(host.network_mode.removeprefix("container:"))
+        if target is None:
+            return config, host, host.network_mode.removeprefix("container:")
+        host = replace(host, network_mode=f"container:{target.id}")
+        shared = replace(config, hostname=target.config.hostname, domainname=target.config.domainname)
+        return shared, host, target.name
+
+    def _endpoints(
+        self, host: HostConfig, given: Sequence[EndpointConfig], config: Config
+    ) -> tuple[EndpointConfig, ...]:
+        """The network of the mode first, then the others in the order of the request."""
+        mode = host.network_mode
+        if mode.startswith("container:") or config.network_disabled:
+            check_endpoints(mode, tuple(given))
+            return ()
+        first = self.state.networks.find(mode)
+        rest = []
+        settings = EndpointConfig(network=mode)
+        for one in given:
+            network = self.state.networks.find(one.network or mode)
+            if one.network in ("", mode, "default") or (network is not None and network is first):
+                settings = replace(one, network=mode)
+            else:
+                rest.append(one)
+        found = (settings, *rest)
+        check_endpoints(mode, found)
+        for one in found:
+            network = self.state.networks.find(one.network)
+            if network is not None:
+                check_endpoint(network, one)
+        return found
+
+    async def _mounts(
+        self, identity: str, config: Config, host: HostConfig, image: Config, undo: Undo
+    ) -> tuple[MountPoint, ...]:
+        others = {one.id: one for one in self.state.containers} if host.volumes_from else {}
+        planned = plan(config, host, image, self.volumes, lambda text: self.state.container(text), others)
+        return await self.volumes.realise(identity, planned, undo.push)
+
+    def _reserve(self, container: Container) -> None:
+        """A static address belongs to the container from now on. Faults are left for the start to report."""
+        attachments = self.lifecycle.attachments
+        for order, config in enumerate(container.endpoints):
+            wanted = config.ipam_config
+            network = self.state.networks.find(config.network)
+            if network is not None and wanted and (wanted.ipv4_address or wanted.ipv6_address):
+                try:
+                    attachments.claim_one(container, network, config, order)
+                except LandbridgeError:
+                    continue
+
+    # Remove.
+
+    async def remove(self, text: str, *, force: bool = False, volumes: bool = False) -> None:
+        """Remove a container; with `force` a running one is killed first.
+
+        Raises: NotFound, Conflict when it runs and `force` is off.
+        """
+        container = self.state.container(text)
+        phase = container.state.phase
+        if phase is Phase.REMOVING:
+            raise Conflict(f"removal of container {container.id} is already in progress")
+        if container.state.running or phase is Phase.RESTARTING:
+            if not force:
+                state = "paused" if phase is Phase.PAUSED else phase.value
+                hint = "Unpause and then stop the container before attempting removal or force remove" if (
+                    phase is Phase.PAUSED) else "stop the container before removing or force remove"
+                raise Conflict(
+                    f'cannot remove container "/{container.name}": container is {state}: {hint}'
+                )
+            await self._kill_for_removal(container)
+        await self._remove(container.id, volumes=volumes)
+
+    async def _kill_for_removal(self, container: Container) -> None:
+        try:
+            if container.state.phase is Phase.RESTARTING:
+                await self.lifecycle.stop(container.id, timeout=0)
+            else:
+                await self.lifecycle.kill(container.id, "SIGKILL")
+        except (Conflict, NotFound):
+            pass  # it ended by itself meanwhile
+
+    async def _remove_ended(self, identity: str) -> None:
+        """``--rm``: gone with its anonymous volumes as soon as it has ended."""
+        try:
+            await self._remove(identity, volumes=True)
+        except (NotFound, Conflict):
+            pass  # somebody was faster
+
+    async def _remove(self, identity: str, *, volumes: bool) -> None:
+        lifecycle = self.lifecycle
+        async with lifecycle.locks.holding(identity):
+            container = self.state.containers.get(identity)
+            if container is None:
+                return
+            if container.state.running:
+                raise Conflict(f'cannot remove container "/{container.name}": container is running: stop the'
+                               " container before removing or force remove")
+            removing = replace(container.state, phase=advance(container.state.phase, Act.REMOVE))
+            self.state.containers.put(replace(container, state=removing))
+            await self._orphan_joined(container)
+            await lifecycle.launch.destroy(identity)
+            for endpoint in self.state.endpoints_of(identity):
+                self.state.remove_endpoint(endpoint.id)
+            self.state.containers.remove(identity)
+        lifecycle.hub.disappoint(identity)
+        lifecycle.emit("destroy", container)
+        lifecycle.waits.happened(identity, "removed", _outcome(container))
+        lifecycle.waits.happened(identity, "exit", _outcome(container))
+        if volumes:
+            await self.volumes.remove_anonymous(container)
+
+    async def _orphan_joined(self, owner: Container) -> None:
+        """A removed owner's sandbox goes, even under containers that joined it: their stack is nobody's now."""
+        sandbox = self.state.sandbox(owner.id)
+        if sandbox is not None:
+            await self.lifecycle.presence.close(sandbox)
+            await self.lifecycle.attachments.down(owner.id)
+
+    # Rename.
+
+    async def rename(self, text: str, name: str) -> None:
+        """Give a container another name; DNS follows at once. Raises: NotFound, Invalid, Conflict."""
+        container = self.state.container(text)
+        if not name:
+            raise Conflict("Neither old nor new names may be empty")
+        new = ids.check_container_name(name)
+        async with self.lifecycle.locks.holding(container.id):
+            container = self.state.containers[container.id]
+            if new == container.name:
+                raise Conflict("Renaming a container with the same name as its current name")
+            self._check_name(new)
+            renamed = replace(container, name=new)
+            self.state.containers.put(renamed)
+            for endpoint in self.state.endpoints_of(container.id):
+                self.state.put_endpoint(replace(endpoint, names=dns_names(renamed, endpoint.config)))
+            if container.state.running:
+                await self.lifecycle.presence.tell(self.lifecycle.presence.record_changes(renamed))
+        self.lifecycle.emit("rename", renamed, oldName=f"/{container.name}")
+
+    # Networks of a container.
+
+    async def connect(self, network_text: str, text: str, config: EndpointConfig) -> None:
+        """Attach a container to one more network, at once when it runs.
+
+        Raises: NotFound, Forbidden (already attached and running, host network, joined stack), Invalid.
+        """
+        network = self.state.network(network_text)
+        container = self.state.container(text)
+        _check_connectable(network, container, self.state)
+        check_endpoint(network, config)
+        config = replace(config, network=network.name)
+        async with self.lifecycle.locks.holding(container.id):
+            container = self.state.containers[container.id]
+            existing = self.state.endpoint_on(container.id, network.id)
+            attached = existing is not None and existing.active
+            if attached and container.state.running:
+                raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
+            order = len(container.endpoints)
+            known = [one for one in container.endpoints if self.state.networks.find(one.network) is network]
+            if not container.state.running:
+                kept = tuple(one for one in container.endpoints if one not in known)
+                if existing is not None:
+                    self.state.remove_endpoint(existing.id)
+                self.state.containers.put(replace(container, endpoints=(*kept, config)))
+                return
+            await self._connect_running(container, network, config, order)
+        attributes = {"container": container.id, "name": network.name, "type": network.driver}
+        self.lifecycle.events.emit("network", "connect", network.id, attributes)
+
+    async def _connect_running(
+        self, container: Container, network: Network, config: EndpointConfig, order: int
+    ) -> None:
+        parts = self.lifecycle
+        sandbox = self.state.sandbox(container.id)
+        if sandbox is None:
+            raise Conflict(f"container {container.id} has no network sandbox")
+        before = gateways.targets(self.state.endpoints_of(container.id), self.state.networks.all())
+        endpoint = parts.attachments.claim_one(container, network, config, order)
+        try:
+            async with Undo() as undo:
+                await parts.attachments.attach(container, endpoint, sandbox, undo)
+                parts.presence.refresh_files(container, parts.launch.directory(container.id))
+                await parts.presence.announce(container, sandbox, undo)
+                await parts.publish.move(container, before, undo)
+        except BaseException:
+            self.state.remove_endpoint(endpoint.id)
+            parts.presence.refresh_files(container, parts.launch.directory(container.id))
+            raise
+        current = self.state.containers[container.id]
+        self.state.containers.put(replace(current, endpoints=(*current.endpoints, config)))
+
+    async def disconnect(self, network_text: str, text: str, *, force: bool = False) -> None:
+        """Detach a container from a network, at once when it runs.
+
+        Raises: NotFound, Forbidden (host network, not attached).
+        """
+        network = self.state.network(network_text)
+        try:
+            container = self.state.container(text)
+        except NotFound:
+            if not force:
+                raise
+            return  # nothing of a container that is gone is attached
+        if network.name == "host":
+            raise Forbidden("container cannot be disconnected from host network")
+        async with self.lifecycle.locks.holding(container.id):
+            container = self.state.containers[container.id]
+            kept = tuple(one for one in container.endpoints if self.state.networks.find(one.network) is not network)
+            endpoint = self.state.endpoint_on(container.id, network.id)
+            if len(kept) == len(container.endpoints):
+                raise Forbidden(f"container {container.id} is not connected to network {network.name}")
+            self.state.containers.put(replace(container, endpoints=kept))
+            sandbox = self.state.sandbox(container.id)
+            if endpoint is None or sandbox is None or not endpoint.active:
+                if endpoint is not None:
+                    self.state.remove_endpoint(endpoint.id)
+                return
+            await self._disconnect_running(container, network, endpoint.id)
+        attributes = {"container": container.id, "name": network.name, "type": network.driver}
+        self.lifecycle.events.emit("network", "disconnect", network.id, attributes)
+
+    async def _disconnect_running(self, container: Container, network: Network, endpoint_id: str) -> None:
+        parts = self.lifecycle
+        sandbox = self.state.sandbox(container.id)
+        assert sandbox is not None
+        before = gateways.targets(self.state.endpoints_of(container.id), self.state.networks.all())
+        await parts.presence.silence(endpoint_id, network)
+        await parts.attachments.detach(self.state.endpoint(endpoint_id), sandbox)
+        async with Undo() as undo:
+            await parts.presence.tell(parts.presence.asker_changes(container, sandbox), undo)
+        parts.presence.refresh_files(container, parts.launch.directory(container.id))
+        async with Undo() as undo:
+            await parts.publish.move(container, before, undo)
+
+
+def _check_connectable(network: Network, container: Container, state: State) -> None:
+    mode = container.host.network_mode
+    if mode.startswith("container:"):
+        raise Forbidden("container sharing network namespace with another container or host cannot be connected to"
+                        " any other network")
+    if mode == "host" or network.name == "host":
+        raise Forbidden("container cannot be connected to host network" if network.name == "host" else
+                        "container sharing network namespace with another container or host cannot be connected to"
+                        " any other network")
+    others = [found.name for one in container.endpoints if (found := state.networks.find(one.network)) is not None]
+    if "none" in others or (network.name == "none" and others):
+        raise Forbidden("container cannot be connected to multiple networks with one of the networks in private"
+                        " (none) mode")
+
+
+def _outcome(container: Container) -> Outcome:
+    return Outcome(container.state.exit_code)

@@ -1,0 +1,39 @@
+"""The engine as its users (the API, the boot) see it: the services, put together elsewhere."""
+
+from dataclasses import dataclass
+
+from landbridge.engine.containers import Containers
+from landbridge.engine.events import Events
+from landbridge.engine.execs import Execs
+from landbridge.engine.explain import Explain
+from landbridge.engine.images import Images
+from landbridge.engine.info import Info
+from landbridge.engine.lifecycle import Lifecycle
+from landbridge.engine.networks import Networks
+from landbridge.engine.state import State
+from landbridge.engine.streams import Streams
+from landbridge.engine.volumes import Volumes
+from landbridge.model.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Engine:
+    """One field per service; nothing else lives here.
+
+    `state` look-ups, `containers` (create, remove, rename, connect, disconnect), `lifecycle` (start, stop, kill,
+    restart, pause, wait), `streams` (attach, logs, resize), `execs`, `networks`, `images`, `volumes`, `events`,
+    `info` (version, info, stats, top), `explain`.
+    """
+
+    settings: Settings
+    state: State
+    containers: Containers
+    lifecycle: Lifecycle
+    streams: Streams
+    execs: Execs
+    networks: Networks
+    images: Images
+    volumes: Volumes
+    events: Events
+    info: Info
+    explain: Explain

@@ -1,0 +1,165 @@
+"""What stands between a container's record and its process: directories, root file system, config.json."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from landbridge.engine.apply import Apply, Undo
+from landbridge.engine.effects import Files, Machine, Roots
+from landbridge.engine.images import Images
+from landbridge.engine.presence import Presence
+from landbridge.engine.state import State
+from landbridge.engine.volumes import Volumes
+from landbridge.errors import Conflict, NotFound
+from landbridge.model import ids
+from landbridge.model.container import Container
+from landbridge.model.network import Sandbox
+from landbridge.model.process import CreateRequest
+from landbridge.model.settings import Settings
+from landbridge.oci import seccomp
+from landbridge.oci.spec import SpecContext, build
+
+_UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+
+
+class Launch:
+    """Prepares processes and cleans up after them. All methods may be called twice."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        apply: Apply,
+        files: Files,
+        roots: Roots,
+        machine: Machine,
+        images: Images,
+        volumes: Volumes,
+        presence: Presence,
+        settings: Settings,
+    ) -> None:
+        self.state = state
+        self.apply = apply
+        self.files = files
+        self.roots = roots
+        self.machine = machine
+        self.images = images
+        self.volumes = volumes
+        self.presence = presence
+        self.settings = settings
+
+    # Where a container's things are.
+
+    def directory(self, container: str) -> str:
+        """hostname, hosts, resolv.conf and the log; lives as long as the container."""
+        return f"{self.settings.data_root}/containers/{container}"
+
+    def log_path(self, container: str) -> str:
+        return f"{self.directory(container)}/{container}.log"
+
+    def bundle(self, container: str) -> str:
+        """config.json and conmon's sockets; lives as long as the process."""
+        return f"{self.settings.exec_root}/bundles/{container}"
+
+    # The life of these.
+
+    async def make(self, container: Container, lowers: Sequence[str]) -> None:
+        """Directories of a new container."""
+        self.files.make_directory(self.directory(container.id))
+        await self.apply.blocking(self.roots.make, container.id)
+
+    async def destroy(self, container: str) -> None:
+        """Everything `make` and later runs left."""
+        await self.apply.blocking(self.roots.unmount, container)
+        await self.apply.blocking(self.roots.remove, container)
+        await self.apply.blocking(self.files.remove_tree, self.directory(container))
+        await self.apply.blocking(self.files.remove_tree, self.bundle(container))
+
+    async def prepare(
+        self, container: Container, owner: Container, sandbox: Sandbox | None, undo: Undo
+    ) -> CreateRequest:
+        """Mount the root, write the files, build the specification.
+
+        Raises: Invalid (user, option), NotFound (joined namespaces), Internal (mounts).
+        """
+        undo.push(lambda: self.release(container.id))
+        lowers = self.images.lower_dirs(self.images.get(container.image))
+        if owner.id == container.id or not self.files.read(f"{self.directory(owner.id)}/hosts"):
+            self.presence.write_files(owner, self.directory(owner.id))
+        await self.volumes.acquire(container)
+        spec = await self.apply.blocking(self._specify, container, owner, sandbox, tuple(lowers))
+        assert isinstance(spec, dict)
+        log = container.host.log_config
+        return CreateRequest(
+            id=container.id,
+            bundle=self.bundle(container.id),
+            spec=spec,
+            log_path="" if log.type == "none" else self.log_path(container.id),
+            log_size_max=_size((log.config or {}).get("max-size", "")),
+            terminal=container.config.tty,
+            stdin=container.config.open_stdin,
+            stdin_once=container.config.stdin_once,
+        )
+
+    async def release(self, container: str) -> None:
+        """After the process: the root is unmounted, volumes are let go."""
+        await self.apply.blocking(self.roots.unmount, container)
+        record = self.state.containers.get(container)
+        if record is not None:
+            await self.volumes.release(record)
+
+    def _specify(
+        self, container: Container, owner: Container, sandbox: Sandbox | None, lowers: tuple[str, ...]
+    ) -> dict[str, object]:
+        root = self.roots.mount(container.id, lowers)
+        self.machine.prepare_root(root, container)
+        self.volumes.copy_up(container, root)
+        facts = self.machine.spec_facts()
+        host = container.host
+        directory = self.directory(owner.id)
+        hostname = self.files.hostname() if host.network_mode == "host" and not container.config.hostname else (
+            container.config.hostname or owner.config.hostname or ids.short(owner.id))
+        context = SpecContext(
+            rootfs=root,
+            cgroup=f"{host.cgroup_parent.rstrip('/') or self.state.instance.cgroup}/{container.id}",
+            hostname=hostname,
+            netns=sandbox.path if sandbox is not None else "",
+            pid_ns=self._namespace(host.pid_mode, "pid"),
+            ipc_ns=self._namespace(host.ipc_mode, "ipc"),
+            uts_ns="host" if host.uts_mode == "host" else "",
+            user=self.machine.user(root, container.config.user, host.group_add or ()),
+            files={
+                "/etc/resolv.conf": f"{directory}/resolv.conf",
+                "/etc/hostname": f"{directory}/hostname",
+                "/etc/hosts": f"{directory}/hosts",
+            },
+            devices=self.machine.devices(host),
+            device_numbers=self.machine.device_numbers(host),
+            capabilities=facts.capabilities,
+            machine=seccomp.Machine(),
+            cgroup_version=facts.cgroup_version,
+            recursive_readonly=facts.recursive_readonly,
+            init_binary=facts.init_binary if (host.init if host.init is not None else self.settings.init) else "",
+        )
+        return build(replace(container, config=replace(container.config, hostname=hostname)), context)
+
+    def _namespace(self, mode: str, kind: str) -> str:
+        """Empty for a new one, ``host``, or the path of another container's."""
+        if mode == "host":
+            return "host"
+        if not mode.startswith("container:"):
+            return ""
+        text = mode.removeprefix("container:")
+        other = self.state.containers.find(text)
+        if other is None:
+            raise NotFound(f"No such container: {text}")
+        if not other.state.running:
+            raise Conflict(f"cannot join {kind.upper()} namespace of a non running container: {other.id}")
+        return f"/proc/{other.state.pid}/ns/{kind}"
+
+
+def _size(text: str) -> int:
+    """``10m`` → bytes; 0 for none."""
+    text = text.strip().lower().removesuffix("b")
+    unit = text[-1:] if text[-1:] in _UNITS and text[-1:] else ""
+    number = text.removesuffix(unit) if unit else text
+    return int(float(number) * _UNITS[unit]) if number else 0

@@ -1,0 +1,61 @@
+"""Restart policies: whether an ended container runs again, and when. Docker's back-off.
+
+100 ms, doubled at each end, at most one minute; a run of ten seconds or more starts over at 100 ms.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from landbridge.model.container import Container
+
+FIRST = 0.1
+MOST = 60.0
+SETTLED = 10.0  # seconds a container must have run for the delay to start over
+
+
+class Restarts:
+    """Schedules restarts; `again` starts a container."""
+
+    def __init__(self, again: Callable[[str], Awaitable[None]]) -> None:
+        self._again = again
+        self._delays: dict[str, float] = {}
+        self._due: dict[str, asyncio.Task[None]] = {}
+
+    def delay(self, container: Container, code: int) -> float | None:
+        """Seconds until the next start, or None when the policy says it stays down."""
+        policy, state = container.host.restart_policy, container.state
+        wanted = (
+            policy.name in ("always", "unless-stopped")
+            or (policy.name == "on-failure" and code != 0
+                and (not policy.maximum_retry_count or state.restart_count < policy.maximum_retry_count))
+        )
+        if not wanted or state.manually_stopped:
+            self._delays.pop(container.id, None)
+            return None
+        ran = time.time_ns() - state.started_at
+        last = self._delays.get(container.id, 0.0)
+        following = FIRST if not last or ran / 1e9 >= SETTLED else min(last * 2, MOST)
+        self._delays[container.id] = following
+        return following
+
+    def schedule(self, container: str, seconds: float) -> None:
+        """Start the container after a while, unless `cancel` comes first."""
+
+        async def later() -> None:
+            await asyncio.sleep(seconds)
+            self._due.pop(container, None)
+            await self._again(container)
+
+        self.cancel(container)
+        self._due[container] = asyncio.get_running_loop().create_task(later())
+
+    def cancel(self, container: str) -> None:
+        """No restart after all; twice is fine."""
+        task = self._due.pop(container, None)
+        if task is not None:
+            task.cancel()
+
+    def close(self) -> None:
+        for container in tuple(self._due):
+            self.cancel(container)
