@@ -159,7 +159,7 @@ def proxy(start_proxy: Callable[..., Proxy]) -> Proxy:
 def serving(handle: Callable[[socket.socket], None], address: str = "127.0.0.1", port: int = 0) -> Iterator[int]:
     """A TCP server that runs `handle(connection)` in a thread each; yields its port."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    listener = socket.create_server((address, port), family=family)
+    listener = socket.create_server((address, port), family=family, backlog=1024)
     with listener:
         listener.settimeout(0.1)
         stopped = threading.Event()
@@ -206,8 +206,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def connect(address: str, port: int) -> socket.socket:
-    connection = socket.create_connection((address, port), timeout=60)
-    return connection
+    return socket.create_connection((address, port), timeout=60)
 
 
 def tcp_hold(port: int, target_port: int, host_ip: str = "::1", **rest: object) -> Hold:
