@@ -61,16 +61,21 @@ class Holders:
         return self._owners.get(inode, 0)
 
     def _all_sockets(self) -> Iterator[tuple[str, int]]:
-        for entry in self._proc.iterdir():
-            if not entry.name.isdigit():
+        for entry in os.listdir(self._proc):
+            if not entry.isdigit():
                 continue
+            directory = f"{self._proc}/{entry}/fd"
             try:
-                for fd in os.scandir(entry / "fd"):
-                    link = os.readlink(fd.path)
-                    if link.startswith("socket:["):
-                        yield link[8:-1], int(entry.name)
+                numbers = os.listdir(directory)
             except OSError:
                 continue  # ended meanwhile, or not ours to look into
+            for number in numbers:
+                try:
+                    link = os.readlink(f"{directory}/{number}")
+                except OSError:
+                    continue  # closed meanwhile
+                if link.startswith("socket:["):
+                    yield link[8:-1], int(entry)
 
     def _name(self, pid: int) -> str:
         try:
