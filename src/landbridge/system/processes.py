@@ -83,8 +83,9 @@ def spawn(
 ) -> Process:
     """Start `argv` (its first member is the program's path) and watch it. Must run inside an event loop.
 
-    `streams` maps stdin, stdout, stderr to descriptors; one left out is /dev/null. `inherit` are further descriptors kept open under their own
-    numbers; all others close. `session` puts the child in a session of its own, so that it outlives us.
+    `streams` maps stdin, stdout, stderr to descriptors; one left out is /dev/null. `inherit` are further
+    descriptors kept open under their own numbers; all others close. `session` puts the child in a session of
+    its own, so that it outlives us.
 
     Raises: Internal when the program cannot be started.
     """
