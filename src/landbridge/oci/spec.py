@@ -6,7 +6,7 @@ The result is what Docker's engine writes for the same container, checked key by
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from landbridge.errors import Invalid
@@ -101,6 +101,40 @@ def build(container: Container, context: SpecContext) -> dict[str, Any]:
     if annotations:
         spec["annotations"] = annotations
     return spec
+
+
+def exec_process(
+    container: Container,
+    context: SpecContext,
+    *,
+    args: tuple[str, ...],
+    env: tuple[str, ...] = (),
+    working_dir: str = "",
+    tty: bool = False,
+    privileged: bool = False,
+    rows: int = 0,
+    columns: int = 0,
+) -> dict[str, Any]:
+    """OCI process object of a further process in a running `container`, as ``exec`` makes it.
+
+    It inherits the container's environment, limits and capabilities; `privileged` gives it all of
+    ``context.capabilities``. `context.user` is whose it is; of the rest of `context` only hostname matters.
+
+    Raises: Invalid as `build` does.
+    """
+    host = container.host
+    caps = capabilities.select(
+        host.cap_add, host.cap_drop, available=context.capabilities, privileged=host.privileged or privileged
+    )
+    base = replace(container, config=replace(container.config, tty=tty))
+    process = _process(base, context, caps, parse_security(host.security_opt))
+    process["args"] = list(args)
+    process["env"] = merge_env(process["env"], env)
+    process["cwd"] = working_dir or container.config.working_dir or "/"
+    process.pop("consoleSize", None)
+    if tty and rows and columns:
+        process["consoleSize"] = {"height": rows, "width": columns}
+    return process
 
 
 def environment(container: Container, *, hostname: str, extra: tuple[str, ...] = ()) -> list[str]:

@@ -39,6 +39,7 @@ class ExecProcess:
         self._chunks: asyncio.Queue[Chunk | None] = asyncio.Queue(maxsize=len(outputs) or 1)
         self._waiting: set[asyncio.Future[None]] = set()
         self._over = False
+        self._closed = False
         self._open = len(outputs)
         self._tasks = [asyncio.create_task(self._pump(name, fd)) for name, fd in outputs.items()]
         self._tasks.append(asyncio.create_task(self._notice_end()))
@@ -86,11 +87,18 @@ class ExecProcess:
         """The exit status as a shell says it."""
         return await self._runner.wait()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Close our ends of all streams; the process goes on. Twice is no error."""
+        if self._closed:
+            return
+        self._closed = True
+        loop = asyncio.get_running_loop()
+        for fd in self._plumbing.ours.values():
+            # Now, not when the cancelled tasks run: by then the number may be another's.
+            loop.remove_reader(fd)
+            loop.remove_writer(fd)
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._plumbing.close_ours()
 
     async def _pump(self, name: str, fd: int) -> None:
@@ -120,8 +128,9 @@ class ExecProcess:
             try:
                 await ready
             finally:
-                loop.remove_reader(fd)
                 self._waiting.discard(ready)
+                if not self._closed:
+                    loop.remove_reader(fd)
 
     async def _notice_end(self) -> None:
         await self._runner.wait()
