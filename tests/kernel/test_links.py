@@ -2,6 +2,7 @@
 
 import errno
 import json
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -172,6 +173,17 @@ def test_a_missing_bridge_or_sandbox_is_not_found(lan: Lan) -> None:
     assert names(lan.host) == {"br0"}
 
 
+def test_an_endpoint_forwards_when_it_is_there_and_not_a_moment_later(lan: Lan) -> None:
+    """The kernel notices a carrier in a worker; until then the port drops what it should forward."""
+    for number in range(2, 62):
+        lan.join(number)
+        # A dump, unlike a question for one link, does not hurry the worker along.
+        shown = subprocess.run(["bridge", "-j", "link"], check=True, capture_output=True, text=True).stdout
+        states = {port["ifname"]: port["state"] for port in json.loads(shown)}
+        assert states[f"port{number}"] == "forwarding"
+        lan.host.detach_port(f"port{number}")
+
+
 def test_removing_an_endpoint_twice_is_fine(lan: Lan) -> None:
     spec = lan.join(2)
     for _ in range(2):
@@ -199,7 +211,9 @@ def test_an_endpoint_costs_the_same_number_of_messages_however_many_there_are(la
         before = lan.host.messages_sent
         lan.join(number)
         costs.append(lan.host.messages_sent - before)
-    assert set(costs) == {4}  # find the bridge, make the pair, silence IPv6 on the port, bring it up
+    # Find the bridge, make the pair, silence IPv6 on the port, bring it up, see port and bridge carry packets
+    # (kernels before 6.8 may have to be asked for the last two again).
+    assert min(costs[:10]) == min(costs[10:]) == 6
 
     before = lan.host.messages_sent
     lan.host.detach_port("port2")
@@ -375,5 +389,15 @@ def test_counters_show_what_a_container_sent_and_received(lan: Lan) -> None:
     assert after.rx_packets - before.rx_packets >= 3
     near = lan.host.counters_of("port2")
     assert near.rx_bytes >= after.tx_bytes, "the near end receives what the far end sends"
+    subprocess.run(["ip", "link", "add", "quiet", "type", "veth", "peer", "name", "talks"], check=True)
+    subprocess.run(["ip", "link", "set", "quiet", "up"], check=True)
+    subprocess.run(["ip", "link", "set", "talks", "up"], check=True)
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+        raw.bind(("talks", 0))
+        for _ in range(100):
+            raw.send(bytes(100))
+    one_way = lan.host.counters_of("quiet")
+    assert (one_way.rx_packets >= 100, one_way.rx_bytes >= 10000) == (True, True)
+    assert (one_way.tx_packets < 100, one_way.tx_bytes < 10000) == (True, True)
     with pytest.raises(NotFound):
         lan.host.counters_of("port9")

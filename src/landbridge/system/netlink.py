@@ -10,6 +10,7 @@ Each verb costs a constant number of messages however many links exist, the two 
 import errno
 import os
 import socket
+import time
 from collections.abc import Sequence
 from typing import Literal
 
@@ -112,7 +113,7 @@ class Netlink:
     # ---- endpoints
 
     def add_veth(self, spec: VethSpec) -> None:
-        """Connect a sandbox to a bridge; afterwards the interface is up and reachable.
+        """Connect a sandbox to a bridge; the first packet after this gets through.
 
         All or nothing. The near end has no address of any kind, IPv6 link-local included.
         Raises: NotFound when the bridge or the sandbox is missing, NetlinkError (errno EEXIST when one of
@@ -128,6 +129,8 @@ class Netlink:
                 _change(f"port {name}", rtnl.port_up(name, hairpin=spec.hairpin, isolated=spec.isolated)),
             )
             _finish_inside(spec)
+            _await_carrier(self._channel, name)
+            _await_carrier(self._channel, spec.bridge)
         except BaseException:
             self.remove_veth(spec.host_name)
             raise
@@ -247,6 +250,19 @@ def _finish_inside(spec: VethSpec) -> None:
         index = rtnl.link_index(_found(channel, spec.ifname))
         requests = [_add_address(spec.ifname, index, cidr) for cidr in spec.addresses]
         channel.ask(*requests, _change(f"bring up {spec.ifname}", rtnl.link_up(spec.ifname)))
+
+
+def _await_carrier(channel: Channel, name: str) -> None:
+    """Wait until the kernel has noticed that a link can carry packets; the bridge drops them before.
+
+    It notices in a worker (linkwatch), mostly at once, late under load, after a second at worst. Since Linux
+    6.8 asking for one link does the worker's job first, and this never sleeps. A link that is not operational
+    after all was taken down by somebody else meanwhile, which is no failure of ours.
+    """
+    for attempt in range(12):  # 0.5 ms doubled eleven times: two seconds in all
+        if rtnl.is_operational(_found(channel, name)):
+            return
+        time.sleep(0.0005 * 2**attempt)
 
 
 def _find(channel: Channel, name: str) -> bytes | None:

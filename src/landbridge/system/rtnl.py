@@ -24,6 +24,7 @@ _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33  # mode is what `bridge link` calls hairp
 _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, 1
 _EXT_SKIP_STATS = 8
 _IFF_UP = 1
+_IFLA_OPERSTATE, _OPER_UP = 16, 6
 
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 4, 8
 _IFA_F_NODAD, _IFA_F_PERMANENT = 0x02, 0x80
@@ -180,6 +181,11 @@ def link_index(body: bytes) -> int:
     """The interface index in a link answer."""
     index: int = _LINK.unpack_from(body)[2]
     return index
+
+
+def is_operational(body: bytes) -> bool:
+    """Whether the link in an answer can carry packets (IF_OPER_UP, RFC 2863), not merely is meant to."""
+    return attributes(body, _LINK.size).get(_IFLA_OPERSTATE) == bytes([_OPER_UP])
 
 
 def owned_addresses(answers: Iterable[bytes]) -> dict[int, list[str]]:
