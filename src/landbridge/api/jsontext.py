@@ -38,7 +38,7 @@ def decode(body: bytes) -> Any:
     """The value in `body`. Raises: Invalid for an empty body, broken JSON, or anything behind it."""
     try:
         return _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise Invalid(_explain(body)) from None
 
 
