@@ -4,7 +4,7 @@ One seam per kind of effect. Methods without ``async`` block for at most a few m
 from a worker thread by `engine.apply`; the others must not block the event loop.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -143,11 +143,9 @@ class Machine(Protocol):
 
     def devices(self, host: HostConfig) -> tuple[DeviceNode, ...]: ...
     def device_numbers(self, host: HostConfig) -> Mapping[str, tuple[int, int]]: ...
-    def prepare_root(self, root: str, container: Container) -> None:
+    def prepare_root(self, root: str, container: Container, user: User) -> None:
         """Mount points and the working directory exist, made inside the root whatever links say."""
         ...
-
-    def spec_facts(self) -> "SpecFacts": ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,16 +154,23 @@ class SpecFacts:
 
     cgroup_version: int
     capabilities: tuple[str, ...]
+    arch: str
+    kernel: tuple[int, int]
     init_binary: str = ""
+    seccomp_supported: bool = True
     recursive_readonly: bool = True
-    machine: str = "x86_64"
 
 
 class Logs(Protocol):
-    """Container logs on disk."""
+    """Container logs on disk. Times in nanoseconds, 0: no bound; `tail` None: all."""
 
-    def read(
-        self, path: str, *, since: int, until: int, tail: int | None, follow: Callable[[], bool] | None
+    def entries(self, path: str, *, tail: int | None, since: int, until: int) -> Iterator[LogEntry]: ...
+    def follow(
+        self, path: str, *, ended: Awaitable[object], tail: int | None, since: int, until: int
     ) -> AsyncIterator[LogEntry]:
-        """Entries in order; with `follow` more as they come, until it answers false and all has been read."""
+        """What is there, then what comes, until `ended` and all has been read."""
         ...
+
+
+Listening = Callable[[str, str, int], bool | None]
+"""(namespace path, protocol, port) → whether a program listens there; None: cannot tell."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from landbridge.engine.apply import Apply
-from landbridge.engine.effects import ExecProcess, Machine, Roots, Runtime
+from landbridge.engine.effects import ExecProcess, Machine, Runtime
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.state import State
 from landbridge.errors import Conflict, NotFound, StartFailed
@@ -56,13 +56,12 @@ class Execs:
     """Makes and runs execs."""
 
     def __init__(
-        self, state: State, lifecycle: Lifecycle, runtime: Runtime, apply: Apply, roots: Roots, machine: Machine
+        self, state: State, lifecycle: Lifecycle, runtime: Runtime, apply: Apply, machine: Machine
     ) -> None:
         self.state = state
         self.lifecycle = lifecycle
         self.runtime = runtime
         self.apply = apply
-        self.roots = roots
         self.machine = machine
         self._execs: OrderedDict[str, Exec] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -115,7 +114,7 @@ class Execs:
         user = await self.apply.blocking(self._user, container, config)
         rows, columns = size if any(size) else config.console_size
         context = SpecContext(rootfs="", cgroup="", hostname=container.config.hostname,
-                              user=user, capabilities=self.machine.spec_facts().capabilities)  # type: ignore[arg-type]
+                              user=user, capabilities=self.lifecycle.launch.facts.capabilities)  # type: ignore[arg-type]
         process = exec_process(
             container, context, args=config.cmd, env=config.env, working_dir=config.working_dir,
             tty=config.tty, privileged=config.privileged, rows=rows, columns=columns,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from landbridge.engine.apply import Apply, Undo
-from landbridge.engine.effects import Files, Machine, Roots
+from landbridge.engine.effects import Files, Machine, Roots, SpecFacts
 from landbridge.engine.images import Images
 from landbridge.engine.presence import Presence
 from landbridge.engine.state import State
@@ -36,6 +36,7 @@ class Launch:
         volumes: Volumes,
         presence: Presence,
         settings: Settings,
+        facts: SpecFacts,
     ) -> None:
         self.state = state
         self.apply = apply
@@ -46,6 +47,7 @@ class Launch:
         self.volumes = volumes
         self.presence = presence
         self.settings = settings
+        self.facts = facts
 
     # Where a container's things are.
 
@@ -111,10 +113,11 @@ class Launch:
         self, container: Container, owner: Container, sandbox: Sandbox | None, lowers: tuple[str, ...]
     ) -> dict[str, object]:
         root = self.roots.mount(container.id, lowers)
-        self.machine.prepare_root(root, container)
-        self.volumes.copy_up(container, root)
-        facts = self.machine.spec_facts()
         host = container.host
+        user = self.machine.user(root, container.config.user, host.group_add or ())
+        self.machine.prepare_root(root, container, user)
+        self.volumes.copy_up(container, root)
+        facts = self.facts
         directory = self.directory(owner.id)
         hostname = self.files.hostname() if host.network_mode == "host" and not container.config.hostname else (
             container.config.hostname or owner.config.hostname or ids.short(owner.id))
@@ -126,7 +129,7 @@ class Launch:
             pid_ns=self._namespace(host.pid_mode, "pid"),
             ipc_ns=self._namespace(host.ipc_mode, "ipc"),
             uts_ns="host" if host.uts_mode == "host" else "",
-            user=self.machine.user(root, container.config.user, host.group_add or ()),
+            user=user,
             files={
                 "/etc/resolv.conf": f"{directory}/resolv.conf",
                 "/etc/hostname": f"{directory}/hostname",
@@ -135,7 +138,8 @@ class Launch:
             devices=self.machine.devices(host),
             device_numbers=self.machine.device_numbers(host),
             capabilities=facts.capabilities,
-            machine=seccomp.Machine(),
+            machine=seccomp.Machine(arch=facts.arch, kernel=facts.kernel),
+            seccomp_supported=facts.seccomp_supported,
             cgroup_version=facts.cgroup_version,
             recursive_readonly=facts.recursive_readonly,
             init_binary=facts.init_binary if (host.init if host.init is not None else self.settings.init) else "",

@@ -1,24 +1,28 @@
 """A container's standard streams for clients: attach, past output, terminal size."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
-from landbridge.engine.effects import LogEntry, Logs, Runtime
+from landbridge.engine.effects import Logs, Runtime
 from landbridge.engine.hub import Hub, Session
 from landbridge.engine.launch import Launch
 from landbridge.engine.state import State
+from landbridge.engine.waits import Waits
 from landbridge.errors import Conflict, Invalid
 from landbridge.model.container import Container, Phase
+from landbridge.model.process import LogEntry
 
 
 class Streams:
     """Attach and logs."""
 
-    def __init__(self, state: State, runtime: Runtime, hub: Hub, launch: Launch, logs: Logs) -> None:
+    def __init__(self, state: State, runtime: Runtime, hub: Hub, launch: Launch, logs: Logs, waits: Waits) -> None:
         self.state = state
         self.runtime = runtime
         self.hub = hub
         self.launch = launch
         self._logs = logs
+        self._waits = waits
 
     async def attach(self, text: str) -> tuple[Container, Session]:
         """A session on a container's streams; on one that does not run yet it waits for the start.
@@ -52,9 +56,16 @@ class Streams:
         if container.host.log_config.type == "none":
             raise Invalid("configured logging driver does not support reading")
 
-        def running() -> bool:
-            current = self.state.containers.get(container.id)
-            return current is not None and (current.state.running or current.state.phase is Phase.RESTARTING)
-
         path = self.launch.log_path(container.id)
-        return self._logs.read(path, since=since, until=until, tail=tail, follow=running if follow else None)
+        if follow and container.state.running:
+            ended = self._waits.future(container.id, "exit")
+            return self._logs.follow(path, ended=ended, tail=tail, since=since, until=until)
+        return _replay(self._logs, path, tail, since, until)
+
+
+async def _replay(logs: Logs, path: str, tail: int | None, since: int, until: int) -> AsyncIterator[LogEntry]:
+    """Past entries, giving way to others now and then: a log may be large."""
+    for number, entry in enumerate(logs.entries(path, tail=tail, since=since, until=until)):
+        if number % 64 == 63:
+            await asyncio.sleep(0)
+        yield entry

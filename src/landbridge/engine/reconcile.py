@@ -1,0 +1,206 @@
+"""Making the machine what the store says: at boot, and whenever somebody else took something away.
+
+`diff` is pure: World and Facts in, steps out. Whatever carries our marks and is not in the world goes, whatever
+is in the world and missing comes back, and a second diff is empty. Rules, names and held ports are not
+compared but told whole: each of the three takes a full table atomically and keeps what did not change.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from landbridge.engine.apply import Apply
+from landbridge.engine.attachments import Attachments
+from landbridge.engine.lifecycle import Lifecycle
+from landbridge.engine.presence import asker_of, names_of, record_of
+from landbridge.engine.publish import holds
+from landbridge.engine.state import State
+from landbridge.model.container import Container, Phase
+from landbridge.model.hold import Hold
+from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
+from landbridge.model.names import Asker, NameRecord, NetworkNames
+from landbridge.model.network import Endpoint, Network
+from landbridge.model.settings import Settings
+from landbridge.model.world import World
+from landbridge.network import gateways, nfttext, ruleset
+from landbridge.network.bridge import bridge_spec, veth_spec
+from landbridge.network.steps import Bridge, Namespace, Routes, Step, Veth
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What the kernel has: links by name with their master, and pinned namespaces by path (inode, None: stale)."""
+
+    links: Mapping[str, str]
+    pins: Mapping[str, int | None]
+
+
+def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
+    """Steps from what is to what should be. Removals first, so that names and addresses are free."""
+    steps: list[Step] = []
+    wanted_pins = {sandbox.path for sandbox in world.sandboxes.values()}
+    bridges = {one.bridge: one for one in world.networks.values() if one.driver == "bridge" and one.bridge}
+    active = [one for one in world.endpoints.values() if one.active and one.host_name]
+    known = set(bridges) | {one.host_name for one in active}
+    for name in facts.links:
+        if world.instance.owns_link(name) and name not in known:
+            veth = name.startswith(world.instance.veth_prefix)
+            steps.append(_no_veth(name) if veth else Bridge(spec=BridgeSpec(name=name), present=False))
+    steps += [
+        Namespace(spec=SandboxSpec(path=path), present=False) for path in facts.pins if path not in wanted_pins
+    ]
+    for name, network in bridges.items():
+        if name not in facts.links:
+            steps.append(Bridge(spec=bridge_spec(network, mtu)))
+    sandboxes = {sandbox.container: sandbox for sandbox in world.sandboxes.values()}
+    for endpoint in active:
+        sandbox = sandboxes.get(endpoint.container)
+        if sandbox is None or facts.pins.get(sandbox.path) is None or endpoint.host_name in facts.links:
+            continue
+        network = world.networks[endpoint.network]
+        steps.append(Veth(spec=veth_spec(network, endpoint, sandbox, mtu)))
+        after = gateways.routes(sandbox.path, world.endpoints_of(endpoint.container), world.networks)
+        steps.append(Routes(after=after, before=replace(after, gateway4="", gateway6="")))
+    return tuple(steps)
+
+
+def _no_veth(name: str) -> Veth:
+    return Veth(spec=VethSpec(host_name=name, ifname="", sandbox="", bridge="", mac=""), present=False)
+
+
+class Reconcile:
+    """Runs at boot, before the first request is accepted."""
+
+    def __init__(
+        self, state: State, apply: Apply, attachments: Attachments, lifecycle: Lifecycle, settings: Settings
+    ) -> None:
+        self.state = state
+        self.apply = apply
+        self.attachments = attachments
+        self.lifecycle = lifecycle
+        self.settings = settings
+
+    async def boot(self) -> None:
+        """Take up what a former daemon left, clear away what nobody owns, restore what is missing."""
+        running = [one for one in self.state.containers if one.state.running]
+        facts = await self.facts()
+        self._drop_lost_sandboxes(facts)
+        await self.repair()
+        for container in running:
+            self.lifecycle.resume_watching(container)
+        await self._finish_removals()
+        self._settle_interrupted()
+
+    async def repair(self) -> None:
+        """Links, namespaces, rules, names and held ports as the store says."""
+        facts = await self.facts()
+        world = self.state.world()
+        await self.apply.run_forgiving(diff(world, facts, self.attachments.mtu))
+        await self.restore_rules()
+        await self.restore_names()
+        await self.restore_ports()
+
+    async def facts(self) -> Facts:
+        """Read the kernel once."""
+
+        def read() -> Facts:
+            kernel = self.apply.kernel
+            return Facts(
+                links={fact.name: fact.master for fact in kernel.links()},
+                pins={path: kernel.sandbox_inode(path) for path in kernel.sandboxes()},
+            )
+
+        facts = await self.apply.blocking(read)
+        assert isinstance(facts, Facts)
+        return facts
+
+    async def restore_rules(self) -> None:
+        """The whole table in one transaction."""
+        world = self.state.world()
+        text = nfttext.full(world.instance.table, ruleset.elements(world))
+        await self.apply.blocking(self.apply.firewall.apply, text)
+
+    async def restore_names(self) -> None:
+        """The resolver learns the whole table."""
+        networks, records, askers = names(self.state.world(), self.settings)
+        await self.apply.resolver.replace(networks, records, askers)
+
+    async def restore_ports(self) -> None:
+        """The proxy learns the whole table; a port that somebody took meanwhile is logged and stays unheld."""
+        lost = await self.apply.proxy.replace(wanted_holds(self.state.world()))
+        for key, reason in lost.items():
+            log.warning("published port %s could not be held again: %s", key, reason)
+
+    def _drop_lost_sandboxes(self, facts: Facts) -> None:
+        """After a reboot the namespaces are gone: forget them, keep the claims."""
+        for sandbox in tuple(self.state.world().sandboxes.values()):
+            if facts.pins.get(sandbox.path) is not None:
+                continue
+            for endpoint in self.state.endpoints_of(sandbox.container):
+                self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
+            self.state.remove_sandbox(sandbox.container)
+        for sandbox in tuple(self.state.world().sandboxes.values()):
+            if sandbox.container not in self.state.containers:
+                self.state.remove_sandbox(sandbox.container)
+
+    async def _finish_removals(self) -> None:
+        """A removal cut short goes on to its end."""
+        for container in self.state.containers:
+            if container.state.phase is Phase.REMOVING:
+                self._set_phase(container, Phase.DEAD)
+                if self.lifecycle.remove_ended is not None:
+                    await self.lifecycle.remove_ended(container.id)
+
+    def _settle_interrupted(self) -> None:
+        """A start or back-off cut short: the container is what its last finished step made it."""
+        for container in self.state.containers:
+            if container.state.phase is Phase.RESTARTING:
+                self._set_phase(container, Phase.EXITED)
+
+    def _set_phase(self, container: Container, phase: Phase) -> None:
+        self.state.containers.put(replace(container, state=replace(container.state, phase=phase)))
+
+
+def names(
+    world: World, settings: Settings
+) -> tuple[tuple[NetworkNames, ...], tuple[NameRecord, ...], tuple[Asker, ...]]:
+    """The resolver's whole table."""
+    networks = tuple(names_of(network) for network in world.networks.values() if network.resolves)
+    records = tuple(
+        record_of(endpoint) for endpoint in world.endpoints.values() if _speaks(endpoint, world.networks, world)
+    )
+    by_container = _by_container(world.endpoints.values())
+    askers = []
+    for sandbox in world.sandboxes.values():
+        owner = world.containers.get(sandbox.container)
+        if owner is None:
+            continue
+        asker = asker_of(owner, sandbox, by_container.get(owner.id, ()), world.networks, settings)
+        if asker is not None:
+            askers.append(asker)
+    return networks, records, tuple(askers)
+
+
+def _speaks(endpoint: Endpoint, networks: Mapping[str, Network], world: World) -> bool:
+    owner = world.containers.get(endpoint.container)
+    return endpoint.active and networks[endpoint.network].resolves and owner is not None and owner.state.running
+
+
+def wanted_holds(world: World) -> tuple[Hold, ...]:
+    """The proxy's whole table."""
+    by_container = _by_container(world.endpoints.values())
+    found: list[Hold] = []
+    for sandbox in world.sandboxes.values():
+        if sandbox.published:
+            target4, target6 = gateways.targets(by_container.get(sandbox.container, ()), world.networks)
+            found += holds(sandbox, target4, target6)
+    return tuple(found)
+
+
+def _by_container(endpoints: Iterable[Endpoint]) -> dict[str, list[Endpoint]]:
+    found: dict[str, list[Endpoint]] = {}
+    for endpoint in endpoints:
+        found.setdefault(endpoint.container, []).append(endpoint)
+    return found

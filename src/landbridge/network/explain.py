@@ -1,0 +1,173 @@
+"""Why a connection arrives, or does not: the path of one target through what the engine set up. Pure.
+
+Every hop names the object that does the work (socket, map element, bridge, interface), so that each claim can
+be checked with the system's own tools. Facts that only the kernel knows (does anybody listen?) come in.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from landbridge.errors import Invalid
+from landbridge.model.network import Endpoint, Network, Sandbox
+from landbridge.model.ports import PROTOCOLS, Binding, Port
+from landbridge.model.world import World
+from landbridge.network import gateways, ruleset
+
+# (sandbox path, port) → whether a program listens there; None when nobody can tell.
+Listens = Callable[[Sandbox, Port], bool | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What was asked about: a host (or container) address, a port, a protocol."""
+
+    address: str
+    port: int
+    proto: str = "tcp"
+
+    def __str__(self) -> str:
+        where = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{where}:{self.port}/{self.proto}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One station: `what` it is, and the `detail` that shows it."""
+
+    what: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """The hops in order, whether a connection would arrive, and one sentence."""
+
+    hops: tuple[Hop, ...]
+    reachable: bool
+    summary: str
+
+
+def parse_target(text: str) -> Target:
+    """``127.0.0.1:32773``, ``[::1]:80``, ``8080``, ``:53/udp``. Raises: Invalid."""
+    rest, _, proto = text.strip().partition("/")
+    proto = proto or "tcp"
+    if proto not in PROTOCOLS:
+        raise Invalid(f"unknown protocol: {proto}")
+    host, colon, port = rest.rpartition(":")
+    if not colon:
+        host, port = "", rest
+    host = host.strip("[]") or "127.0.0.1"
+    if host == "localhost":
+        host = "127.0.0.1"
+    try:
+        address = str(ip_address(host))
+        number = int(port)
+    except ValueError:
+        raise Invalid(f"cannot explain {text!r}: give ADDRESS:PORT[/PROTO]") from None
+    if not 0 < number < 65536:
+        raise Invalid(f"cannot explain {text!r}: port out of range")
+    return Target(address, number, proto)
+
+
+def explain(world: World, target: Target, listens: Listens) -> Explanation:
+    """The path from a client that names `target` to a container, as far as it goes."""
+    for endpoint in world.endpoints.values():
+        if endpoint.active and target.address in (endpoint.ipv4.split("/")[0], endpoint.ipv6.split("/")[0]):
+            return _direct(world, target, endpoint, listens)
+    found = _published(world, target)
+    if found is None:
+        hops = (_client(target), Hop("host port", f"{target}: no container publishes it"))
+        return Explanation(hops=hops, reachable=False, summary=f"nothing of this engine answers at {target}")
+    sandbox, binding = found
+    return _through(world, target, sandbox, binding, listens)
+
+
+def _published(world: World, target: Target) -> tuple[Sandbox, Binding] | None:
+    """The binding that takes the target: an exact host address before the wildcard."""
+    six = ":" in target.address
+    candidates = []
+    for sandbox in world.sandboxes.values():
+        for binding in sandbox.published:
+            if binding.host_port != target.port or binding.port.proto != target.proto:
+                continue
+            if (":" in binding.host_ip) != six:
+                continue
+            if binding.host_ip == target.address or binding.host_ip in ruleset.ANY_HOST:
+                candidates.append((binding.host_ip in ruleset.ANY_HOST, sandbox, binding))
+    if not candidates:
+        return None
+    _, sandbox, binding = min(candidates, key=lambda one: one[0])
+    return sandbox, binding
+
+
+def _through(world: World, target: Target, sandbox: Sandbox, binding: Binding, listens: Listens) -> Explanation:
+    owner = world.containers[sandbox.container]
+    endpoints = world.endpoints_of(sandbox.container)
+    four, six = gateways.targets(endpoints, world.networks)
+    shown = f"[{binding.host_ip}]" if ":" in binding.host_ip else binding.host_ip
+    hops = [
+        _client(target),
+        Hop("host port", f"{shown}:{binding.host_port}/{binding.port.proto}, held by the proxy for container"
+                         f" {owner.name} ({binding.port})"),
+    ]
+    elements = ruleset.binding_elements((binding,), four, six)
+    if elements and target.address != "::1":
+        element = elements[0]
+        chain = "output" if _from_here(target) else "prerouting"
+        hops.append(Hop("DNAT", f"table inet {world.instance.table}, chain {chain} → publish, map {element.container}:"
+                                f" {element.key} : {element.value}"))
+        if ip_address(target.address).is_loopback:
+            hops.append(Hop("masquerade", "chain postrouting: the source 127.0.0.0/8 becomes the bridge's address"))
+        address = six if ":" in target.address else four
+    else:
+        address = (six if ":" in target.address and six else "") or four
+        if not address:
+            hops.append(Hop("proxy", f"no address of {owner.name} to relay to"))
+            return Explanation(hops=tuple(hops), reachable=False, summary=f"{owner.name} has no address for {target}")
+        why = "::1 is not routed off the host" if target.address == "::1" else "the container has no such address"
+        hops.append(Hop("proxy", f"relays to {address}:{binding.port.number} ({why}); the container sees the bridge's"
+                                 " address as the client"))
+    endpoint = next(one for one in endpoints if address in (one.ipv4.split("/")[0], one.ipv6.split("/")[0]))
+    return _arrive(world, hops, endpoint, sandbox, binding.port, listens)
+
+
+def _direct(world: World, target: Target, endpoint: Endpoint, listens: Listens) -> Explanation:
+    sandbox = next(one for one in world.sandboxes.values() if one.container == endpoint.container)
+    network = world.networks[endpoint.network]
+    hops = [
+        Hop("client", f"this host, or a container on network {network.name}; others are dropped in chain forward"),
+        Hop("route", f"{target.address} is in {_subnet(network, target.address)}, directly on {network.bridge}"),
+    ]
+    return _arrive(world, hops, endpoint, sandbox, Port(target.port, target.proto), listens)
+
+
+def _arrive(
+    world: World, hops: list[Hop], endpoint: Endpoint, sandbox: Sandbox, port: Port, listens: Listens
+) -> Explanation:
+    network, owner = world.networks[endpoint.network], world.containers[endpoint.container]
+    address = endpoint.ipv4.split("/")[0] or endpoint.ipv6.split("/")[0]
+    hops.append(Hop("bridge", f"{network.bridge} (network {network.name}), port {endpoint.host_name}"))
+    hops.append(Hop("container", f"{owner.name} {endpoint.ifname} {address} ({endpoint.mac}), port {port}"))
+    listening = listens(sandbox, port)
+    if listening is False:
+        hops.append(Hop("program", f"nobody listens on {port} in {owner.name}"))
+        return Explanation(hops=tuple(hops), reachable=False, summary=f"the path is open, {owner.name} does not listen")
+    known = "a program listens" if listening else "whether a program listens is not known"
+    hops.append(Hop("program", f"{known} on {port}"))
+    return Explanation(hops=tuple(hops), reachable=True, summary=f"{owner.name} answers on {port}")
+
+
+def _subnet(network: Network, address: str) -> str:
+    six = ":" in address
+    return next((pool.subnet for pool in network.pools if (":" in pool.subnet) == six), network.name)
+
+
+def _from_here(target: Target) -> bool:
+    return ip_address(target.address).is_loopback
+
+
+def _client(target: Target) -> Hop:
+    if _from_here(target):
+        return Hop("client", f"a program on this host connects to {target}")
+    return Hop("client", f"a client connects to {target}")

@@ -1,0 +1,88 @@
+"""The host's network as one object: the verbs of `netlink`, `netns`, `conntrack` and `sysctl` behind one door.
+
+Calls come from worker threads and block for milliseconds; one lock keeps them from sharing a socket.
+"""
+
+import os
+from collections.abc import Sequence
+from threading import Lock
+
+from landbridge.model.link import BridgeSpec, Flow, LinkFact, RouteFact, RouteSpec, SandboxSpec, VethSpec
+from landbridge.system import netlink, netns, sysctl
+from landbridge.system.conntrack import Conntrack
+from landbridge.system.netlink import Netlink
+
+
+class HostKernel:
+    """Satisfies `engine.effects.Kernel`. `netns_dir` is where this instance pins its namespaces."""
+
+    def __init__(self, netns_dir: str) -> None:
+        self._netlink = Netlink()
+        self._conntrack = Conntrack()
+        self._netns_dir = netns_dir
+        self._lock = Lock()
+
+    def close(self) -> None:
+        self._netlink.close()
+        self._conntrack.close()
+
+    def ensure_bridge(self, spec: BridgeSpec) -> None:
+        with self._lock:
+            self._netlink.ensure_bridge(spec)
+
+    def remove_bridge(self, name: str) -> None:
+        with self._lock:
+            self._netlink.remove_bridge(name)
+
+    def create_sandbox(self, spec: SandboxSpec) -> None:
+        netns.create(spec)
+
+    def remove_sandbox(self, path: str) -> None:
+        netns.remove(path)
+
+    def add_veth(self, spec: VethSpec) -> None:
+        with self._lock:
+            self._netlink.add_veth(spec)
+
+    def remove_veth(self, host_name: str) -> None:
+        with self._lock:
+            self._netlink.remove_veth(host_name)
+
+    def detach_port(self, host_name: str) -> None:
+        with self._lock:
+            self._netlink.detach_port(host_name)
+
+    def set_routes(self, spec: RouteSpec) -> None:
+        netlink.set_routes(spec)
+
+    def flush_flows(self, flows: Sequence[Flow]) -> None:
+        with self._lock:
+            self._conntrack.flush(flows)
+
+    def flush_addresses(self, addresses: Sequence[str]) -> None:
+        with self._lock:
+            self._conntrack.flush_addresses(addresses)
+
+    def links(self) -> tuple[LinkFact, ...]:
+        with self._lock:
+            return self._netlink.links()
+
+    def routes(self) -> tuple[RouteFact, ...]:
+        with self._lock:
+            return self._netlink.routes()
+
+    def sandboxes(self) -> tuple[str, ...]:
+        """Paths of everything in this instance's namespace directory, pinned or not."""
+        try:
+            return tuple(entry.path for entry in os.scandir(self._netns_dir))
+        except FileNotFoundError:
+            return ()
+
+    def sandbox_inode(self, path: str) -> int | None:
+        return netns.inode(path)
+
+    def read_sysctl(self, key: str) -> str:
+        return sysctl.read(key)
+
+    def write_sysctl(self, key: str, value: str) -> None:
+        sysctl.write(key, value)

@@ -1,0 +1,49 @@
+"""Root file systems of containers: for each an overlay of its image's layers under a writable directory.
+
+Layout: ``<root>/<container id>/{diff,work,merged}``. The overlay is mounted while the container runs (and
+while somebody copies files in or out of a stopped one).
+"""
+
+import os
+import shutil
+from collections.abc import Sequence
+
+from landbridge.system import mounts
+
+
+class Roots:
+    """Satisfies `engine.effects.Roots`."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def path(self, container: str, part: str = "") -> str:
+        """Where `part` (``diff``, ``work``, ``merged``) of a container is."""
+        return os.path.join(self._directory, container, part)
+
+    def make(self, container: str) -> None:
+        """Empty directories for a new container."""
+        for part in ("diff", "work", "merged"):
+            os.makedirs(self.path(container, part), mode=0o710, exist_ok=True)
+        os.chmod(self.path(container, "diff"), 0o755)
+
+    def mount(self, container: str, lowers: Sequence[str]) -> str:
+        """Mount (once) and return the path of the root. `lowers` are absolute, top first. Raises: Internal."""
+        merged = self.path(container, "merged")
+        if not os.path.ismount(merged):
+            if not lowers:
+                mounts.bind(self.path(container, "diff"), merged)
+            else:
+                mounts.overlay(
+                    lowers, merged, upper=self.path(container, "diff"), work=self.path(container, "work")
+                )
+        return merged
+
+    def unmount(self, container: str) -> None:
+        """Detach; a container that is gone or not mounted is no error."""
+        mounts.unmount(self.path(container, "merged"))
+
+    def remove(self, container: str) -> None:
+        """Forget everything the container wrote. The overlay must not be mounted any more."""
+        if os.path.isdir(self.path(container)):
+            shutil.rmtree(self.path(container))
