@@ -220,11 +220,13 @@ class Response:
     """What a forwarder must know of an upstream's reply.
 
     `ttl_offsets` locate every TTL that ages (all but OPT's); `ttl` is how long the reply may be kept, 0 when
-    it may not. For negative replies the SOA decides (RFC 2308 5), and without SOA nothing is kept.
+    it may not. For negative replies the SOA decides (RFC 2308 5), and without SOA nothing is kept. `negative` is
+    "no such name" or "no such data".
     """
 
     rcode: int
     truncated: bool
+    negative: bool
     ttl: int
     ttl_offsets: tuple[int, ...]
 
@@ -242,7 +244,7 @@ def parse_response(message: bytes, question: bytes) -> Response | None:
     if not flags & QR:
         return None
     if questions == 0 and rcode not in (NOERROR, NXDOMAIN):
-        return Response(rcode, bool(flags & TC), 0, ())
+        return Response(rcode, bool(flags & TC), negative=False, ttl=0, ttl_offsets=())
     end = HEADER.size + len(question)
     # ASCII lower case folds labels; the type and class that follow must be equal as they are.
     asked = message[HEADER.size : end]
@@ -250,19 +252,22 @@ def parse_response(message: bytes, question: bytes) -> Response | None:
         return None
     truncated = bool(flags & TC)
     if truncated or rcode not in (NOERROR, NXDOMAIN):
-        return Response(rcode, truncated, 0, ())
+        return Response(rcode, truncated, negative=False, ttl=0, ttl_offsets=())
+    negative = answers == 0 or rcode == NXDOMAIN
     try:
-        ttl, offsets = _ages(message, end, answers, authorities, additional)
+        ttl, offsets = _ages(message, end, answers, authorities, additional, negative=negative)
     except Invalid:
         ttl, offsets = 0, ()
-    return Response(rcode, truncated, ttl, offsets)
+    return Response(rcode, truncated, negative, ttl, offsets)
 
 
-def _ages(message: bytes, start: int, answers: int, authorities: int, additional: int) -> tuple[int, tuple[int, ...]]:
+def _ages(
+    message: bytes, start: int, answers: int, authorities: int, additional: int, *, negative: bool
+) -> tuple[int, tuple[int, ...]]:
     here = start
     offsets = []
     least: int | None = None
-    negative: int | None = None
+    from_soa: int | None = None
     for index in range(answers + authorities + additional):
         here = skip_name(message, here)
         if here + RR_FIXED.size > len(message):
@@ -277,15 +282,11 @@ def _ages(message: bytes, start: int, answers: int, authorities: int, additional
             offsets.append(here + 4)
             least = ttl if least is None else min(least, ttl)
             if rtype == TYPE_SOA and answers <= index < answers + authorities and length >= 20:
-                negative = min(ttl, int.from_bytes(message[data_end - 4 : data_end], "big"))
+                from_soa = min(ttl, int.from_bytes(message[data_end - 4 : data_end], "big"))
         here = data_end
-    if least is None or (_is_negative(message, answers) and negative is None):
+    if least is None or (negative and from_soa is None):
         return 0, ()
-    return (least if negative is None else min(least, negative)), tuple(offsets)
-
-
-def _is_negative(message: bytes, answers: int) -> bool:
-    return answers == 0 or bool(message[3] & RCODE)
+    return (min(least, from_soa) if negative and from_soa is not None else least), tuple(offsets)
 
 
 def age(message: bytes, offsets: Sequence[int], seconds: int) -> bytes:

@@ -5,6 +5,7 @@ addresses: callers hand them out in turn, which is how load is spread over conta
 """
 
 import random
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from landbridge.dns import wire
@@ -20,10 +21,14 @@ ROTATIONS = 16
 
 @dataclass(frozen=True, slots=True)
 class Local:
-    """Replies to choose from, each complete with the id of the query; `lasting` while the zone does not change."""
+    """Replies to hand out in turn, each complete with the id of the query; `lasting` while the zone does not change.
 
-    replies: tuple[bytes, ...]
-    lasting: bool
+    They are encoded as they are asked for: most questions come once. `size` is about what all take in memory.
+    """
+
+    replies: Iterable[bytes]
+    size: int
+    lasting: bool = False
 
 
 def decide(zone: Zone, sandbox: str, message: bytes, limit: int | None) -> Local | wire.Query | None:
@@ -34,36 +39,43 @@ def decide(zone: Zone, sandbox: str, message: bytes, limit: int | None) -> Local
     try:
         query = wire.parse_query(message)
     except Invalid:
-        return Local((wire.format_error(message),), lasting=False)
+        return once(wire.format_error(message))
     if query is None:
         return None
     if limit is None:
         limit = query.limit()
     if query.opcode != 0:
-        return _refuse(query, wire.NOTIMP, limit)
+        return once(failure(query, wire.NOTIMP))
     if query.edns_version:
-        return _refuse(query, wire.BADVERS, limit)
+        return once(failure(query, wire.BADVERS))
     answer = zone.lookup(sandbox, query.name, query.qtype)
     if answer.verdict is Verdict.FORWARD:
         return query
     if answer.verdict is Verdict.NXDOMAIN:
-        return Local((wire.reply(query, (), ttl=0, limit=limit, rcode=wire.NXDOMAIN),), lasting=True)
-    data = answer.data
+        reply = failure(query, wire.NXDOMAIN)
+        return Local((reply,), len(reply), lasting=True)
+    return _turns(query, answer.data, limit)
+
+
+def _turns(query: wire.Query, data: tuple[wire.Rdata, ...], limit: int) -> Local:
+    """The answer once, or as many rotations as are worth keeping."""
     count = len(data)
     if count < 2:
-        return Local((wire.reply(query, data, ttl=TTL, limit=limit),), lasting=True)
+        reply = wire.reply(query, data, ttl=TTL, limit=limit)
+        return Local((reply,), len(reply), lasting=True)
     turns = min(count, ROTATIONS)
     # Each question starts its turns somewhere else, or clients that never repeat one would all get the first.
     first = random.randrange(count)
     offsets = [(first + turn * count // turns) % count for turn in range(turns)]
-    replies = tuple(wire.reply(query, data[at:] + data[:at], ttl=TTL, limit=limit) for at in offsets)
-    return Local(replies, lasting=True)
+    replies = (wire.reply(query, data[at:] + data[:at], ttl=TTL, limit=limit) for at in offsets)
+    return Local(replies, turns * min(limit, 64 + 28 * count), lasting=True)
 
 
-def _refuse(query: wire.Query, rcode: int, limit: int) -> Local:
-    return Local((wire.reply(query, (), ttl=0, limit=limit, rcode=rcode),), lasting=False)
+def once(reply: bytes) -> Local:
+    """A reply not to be kept."""
+    return Local((reply,), 0)
 
 
 def failure(query: wire.Query, rcode: int = wire.SERVFAIL) -> bytes:
-    """The reply when nobody upstream could answer."""
+    """A reply that says no: for SERVFAIL, nobody upstream could answer."""
     return wire.reply(query, (), ttl=0, limit=wire.TCP_SIZE, rcode=rcode)

@@ -28,6 +28,7 @@ class Attempt(Protocol):
     """What a flight needs of an attempt."""
 
     server: str
+    rank: int
     deadline: float
 
     def repeat(self) -> None:
@@ -45,6 +46,7 @@ class UdpAttempt:
     ) -> None:
         """Takes over `sock`, a non-blocking datagram socket. Raises: OSError when nothing could be sent."""
         self.server = server
+        self.rank = 0
         self.deadline = 0.0
         self._loop, self._listener, self._sock, self._question = loop, listener, sock, question
         self._ident = os.urandom(2)
@@ -92,6 +94,7 @@ class TcpAttempt:
     ) -> None:
         """Takes over `sock`, a non-blocking stream socket. Raises: OSError when it cannot even try to connect."""
         self.server = server
+        self.rank = 0
         self.deadline = 0.0
         self._loop, self._listener, self._sock, self._question = loop, listener, sock, question
         self._ident = os.urandom(2)

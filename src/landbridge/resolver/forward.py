@@ -2,8 +2,11 @@
 
 The client's own message goes out (flags, EDNS, letter case) and the reply comes back as it is, both but for the id.
 Equal messages in flight share one answer. Servers are asked in order, the next one when the one before fails or is
-slow, while the slow one may still answer; the first useful reply wins. Bounded: attempts have deadlines, flights
-a limit, and when that is reached the oldest flight of whoever has most gives way.
+slow, while the slow one may still answer. The first reply with data wins; "no such name" from a later
+server waits for the earlier ones, since lists often name an inner server that knows more before an outer one.
+
+Bounded: attempts have deadlines, flights a limit, and when that is reached the oldest flight of whoever has most
+gives way.
 """
 
 import socket
@@ -20,11 +23,10 @@ from landbridge.resolver.replies import Replies
 
 SERVERS = 3  # libc and Docker look at no more
 ATTEMPT_SECONDS = 4.0
-# A server that has not answered for this long gets company. Lists are often an inner server that knows more before
-# an outer one, so this is generous: only a lost packet or a dead server should come to it.
+# A server that has not answered for this long gets company.
 STEP_SECONDS = 1.0
-# For this long a server that did not answer is asked after the others.
-SLOW_SECONDS = 30.0
+# For this long a server that let an attempt run out is asked after the others.
+SILENT_SECONDS = 10.0
 WAITERS = 256  # equal messages on one flight; more are dropped, the clients will repeat them
 
 Deliver = Callable[[bytes], None]
@@ -52,7 +54,7 @@ class Forwarder:
         self._limit = limit
         self._flights: dict[Key, Flight] = {}
         self._by_owner: dict[str, dict[Key, Flight]] = {}
-        self._slow: dict[tuple[str, str], float] = {}
+        self._silent: dict[tuple[str, str], float] = {}
         self.replies = Replies()
         self.hits = self.sent = 0
 
@@ -93,7 +95,7 @@ class Forwarder:
     def _plan(self, upstreams: Upstreams, *, stream: bool) -> "list[tuple[str, type[UdpAttempt] | type[TcpAttempt]]]":
         now = time.monotonic()
         servers = sorted(
-            upstreams.servers[:SERVERS], key=lambda server: self._slow.get((upstreams.scope, server), 0.0) > now
+            upstreams.servers[:SERVERS], key=lambda server: self._silent.get((upstreams.scope, server), 0.0) > now
         )
         if stream:
             # Some servers speak no TCP; a datagram's answer, if whole, is still an answer.
@@ -115,11 +117,15 @@ class Forwarder:
             sock.close()
             raise
 
-    def remember_slow(self, flight: "Flight", server: str) -> None:
-        """That server kept somebody waiting."""
-        if len(self._slow) > 1024:
-            self._slow.clear()
-        self._slow[flight.upstreams.scope, server] = time.monotonic() + SLOW_SECONDS
+    def remember_silent(self, scope: str, server: str) -> None:
+        """That server kept somebody waiting for nothing."""
+        if len(self._silent) > 1024:
+            self._silent.clear()
+        self._silent[scope, server] = time.monotonic() + SILENT_SECONDS
+
+    def remember_alive(self, scope: str, server: str) -> None:
+        """That server answers."""
+        self._silent.pop((scope, server), None)
 
     def forget(self, flight: "Flight") -> None:
         """The flight is over."""
@@ -137,7 +143,9 @@ class Flight:
         "_attempts",
         "_done",
         "_forwarder",
+        "_held",
         "_plan",
+        "_rank",
         "_waiters",
         "key",
         "message",
@@ -165,6 +173,8 @@ class Flight:
         self._plan = plan
         self._attempts: list[Attempt] = []
         self._waiters: list[tuple[bytes, Deliver]] = []
+        self._rank = 0
+        self._held: bytes | None = None
         self._done = False
 
     def join(self, ident: bytes, deliver: Deliver) -> None:
@@ -186,18 +196,22 @@ class Flight:
             except (OSError, OverflowError):
                 continue  # no route, no such zone: the next one then
             attempt.deadline = time.monotonic() + ATTEMPT_SECONDS
+            attempt.rank = self._rank = self._rank + 1
             self._attempts.append(attempt)
             return
         if not self._attempts:
-            self.give_up()
+            if self._held is not None:
+                self._finish(self._held)
+            else:
+                self.give_up()
 
     def _step(self) -> None:
         if self._done:
             return
         now = time.monotonic()
         for attempt in list(self._attempts):
-            self._forwarder.remember_slow(self, attempt.server)
             if attempt.deadline <= now:
+                self._forwarder.remember_silent(self.upstreams.scope, attempt.server)
                 self._drop(attempt)
             else:
                 attempt.repeat()
@@ -207,9 +221,18 @@ class Flight:
 
     def answered(self, attempt: Attempt, reply: bytes, response: wire.Response) -> None:
         """Take the reply, unless the server could not or would not."""
+        self._forwarder.remember_alive(self.upstreams.scope, attempt.server)
         stream_needs_more = response.truncated and bool(self.key[0])
         if response.rcode in (wire.SERVFAIL, wire.REFUSED) or stream_needs_more:
             self.failed(attempt)
+            return
+        earlier = [other for other in self._attempts if other.rank < attempt.rank]
+        if response.negative and earlier:
+            # Only those can say better: nobody after this one is asked or waited for.
+            self._held = reply
+            self._plan = []
+            for other in [other for other in self._attempts if other not in earlier]:
+                self._drop(other)
             return
         self._forwarder.replies.put(self.key, reply, response)
         self._finish(reply)

@@ -20,7 +20,7 @@ from landbridge.model.names import (
     SetNetwork,
     SetRecord,
 )
-from landbridge.resolver.answer import Local, decide, failure
+from landbridge.resolver.answer import Local, decide, failure, once
 from landbridge.resolver.forward import Forwarder, Upstreams
 from landbridge.resolver.hostconf import HostServers
 from landbridge.resolver.loop import Loop
@@ -28,7 +28,7 @@ from landbridge.resolver.mmsg import Batch
 from landbridge.resolver.netns import Namespaces
 from landbridge.resolver.sandbox import Budget, Sandbox, Sockets, identity, open_sockets
 
-HOT_BYTES = 32 << 20  # all encoded local replies together
+HOT_BYTES = 16 << 20  # all encoded local replies together; more would take longer to drop than one wants to wait
 
 
 class Server:
@@ -158,11 +158,11 @@ class Server:
             return outcome
         above = self._upstreams(sandbox)
         if not above.servers:
-            return Local((failure(outcome),), lasting=False)
+            return once(failure(outcome))
         reply = self._forwarder.ask(
             sandbox.asker.sandbox, above, outcome, message, stream=limit is not None, deliver=deliver
         )
-        return None if reply is None else Local((reply,), lasting=False)
+        return None if reply is None else once(reply)
 
     def _upstreams(self, sandbox: Sandbox) -> Upstreams:
         """Whom to ask for this sandbox: its own servers from inside, else the host's from outside.
