@@ -12,6 +12,7 @@ class Duplex:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
+        self._head_taken = False
 
     def __repr__(self) -> str:
         return f"<Duplex on {self._wire!r}>"
@@ -32,6 +33,11 @@ class Duplex:
 
         To give up on a stalled reader, wrap it in `asyncio.timeout`. Raises: ClientGone.
         """
+        if not self._head_taken:
+            # docker-py reads the head through a buffer and the rest past it, so output that arrives
+            # together with the head is lost to it. By the first output the head has usually been read.
+            await self._wire.wait_taken()
+            self._head_taken = True
         await self._wire.write(data)
 
     def write_eof(self) -> None:

@@ -11,14 +11,18 @@ goes on) from a client that is gone. Nothing here knows HTTP.
 """
 
 import asyncio
+import fcntl
 import select
 import socket
+import struct
+import termios
 from collections.abc import Callable
 
 INPUT_LIMIT = 64 * 1024
 OUTPUT_LIMIT = 256 * 1024
 # A body larger than this is written in slices, so that a transport never copies the whole of it.
 SLICE = 128 * 1024
+TAKEN_SECONDS = 0.2
 
 
 class ClientGone(ConnectionError):
@@ -153,6 +157,21 @@ class Wire(asyncio.Protocol):
             await self._wait()
         if self._lost:
             raise ClientGone
+
+    async def wait_taken(self) -> None:
+        """Wait, at most `TAKEN_SECONDS`, until a local client has read what was sent.
+
+        The kernel tells how much is unread (SIOCOUTQ, unix(7)) but not when that changes. Over TCP it
+        only tells what arrived, so there is nothing to wait for.
+        """
+        if self._socket.family != socket.AF_UNIX:
+            return
+        give_up = self._loop.time() + TAKEN_SECONDS
+        while not self._transport.is_closing() and self._loop.time() < give_up:
+            (unread,) = struct.unpack("i", fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4)))
+            if not unread and not self._transport.get_write_buffer_size():
+                return
+            await asyncio.sleep(0.0005)
 
     def write_eof(self) -> None:
         """Shut our direction after what was written; the client may go on sending. Twice is no error."""

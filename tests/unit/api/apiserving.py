@@ -2,9 +2,12 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
+from landbridge.api.request import Request
+from landbridge.api.response import Response, Stream
 from landbridge.api.server import Server
 
 PATIENCE = 20.0  # ends a test that would hang; no test measures time with it
@@ -95,6 +98,30 @@ def request(method: str, target: str, *headers: str, body: bytes = b"") -> bytes
     if body:
         lines.append(f"Content-Length: {len(body)}")
     return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+class Endless:
+    """A stream without an end, and whether it was closed."""
+
+    def __init__(self, message: bytes, **options: float) -> None:
+        self.message = message
+        self.options = options
+        self.sent = 0
+        self.started, self.closed = threading.Event(), threading.Event()
+
+    async def messages(self) -> AsyncIterator[bytes]:
+        try:
+            while True:
+                self.started.set()
+                if not self.message:
+                    await asyncio.Event().wait()
+                self.sent += len(self.message)
+                yield self.message
+        finally:
+            self.closed.set()
+
+    async def handler(self, request: Request) -> Response:
+        return Stream(self.messages(), **self.options)  # type: ignore[arg-type]
 
 
 Serve = Callable[..., Serving]

@@ -8,7 +8,7 @@ import threading
 from collections.abc import AsyncIterator
 
 import pytest
-from apiserving import PATIENCE, Serve, request
+from apiserving import PATIENCE, Endless, Serve, request
 
 from landbridge.api import streams
 from landbridge.api.request import Request
@@ -318,30 +318,6 @@ def test_a_later_error_is_said_in_the_stream_or_breaks_it_off(serve: Serve) -> N
         + b"0\r\n\r\n"
     )
     assert not server.request("POST", "/silent").recv_rest().endswith(b"0\r\n\r\n")
-
-
-class Endless:
-    """A stream without an end, and whether it was closed."""
-
-    def __init__(self, message: bytes, **options: float) -> None:
-        self.message = message
-        self.options = options
-        self.sent = 0
-        self.started, self.closed = threading.Event(), threading.Event()
-
-    async def messages(self) -> AsyncIterator[bytes]:
-        try:
-            while True:
-                self.started.set()
-                if not self.message:
-                    await asyncio.Event().wait()
-                self.sent += len(self.message)
-                yield self.message
-        finally:
-            self.closed.set()
-
-    async def handler(self, request: Request) -> Response:
-        return Stream(self.messages(), **self.options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("message", [b"", b"x" * 1000], ids=["while silent", "while sending"])

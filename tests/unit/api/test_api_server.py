@@ -1,0 +1,142 @@
+"""Sockets, their files, and the end of a server."""
+
+import asyncio
+import os
+import socket
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from apiserving import PATIENCE, Endless, RawClient, Serve, request
+
+from landbridge.api.request import Request
+from landbridge.api.response import Empty, Raw, Response
+from landbridge.api.router import Route, Router
+from landbridge.api.server import Server, api_headers
+from landbridge.errors import Conflict
+
+
+async def ping(request: Request) -> Response:
+    return Raw(b"OK")
+
+
+PING = Route("GET", "/_ping", ping)
+HEADERS = api_headers(api_version="1.51", server_version="28.3.3")
+
+
+def test_the_socket_file_has_its_mode_and_goes_with_the_server(serve: Serve) -> None:
+    server = serve(PING)
+    assert stat.S_IMODE(os.stat(server.path).st_mode) == 0o660
+    server.call(server.server.close())
+    assert not Path(server.path).exists()
+    server.call(server.server.close())
+
+
+def test_a_stale_socket_is_replaced_a_live_one_is_not(serve: Serve, tmp_path: Path) -> None:
+    server = serve(PING)
+    stale = str(tmp_path / "stale.sock")
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(stale)
+
+    async def listen(path: str) -> Server:
+        other = Server(Router([PING]).respond, HEADERS)
+        await other.listen_unix(path)
+        return other
+
+    with pytest.raises(Conflict, match="another process listens"):
+        server.call(listen(server.path))
+    assert server.request("GET", "/_ping").recv_reply()[2] == b"OK"
+    other = server.call(listen(stale))
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(stale)
+        assert RawClient(sock).send(request("GET", "/_ping")).recv_reply()[2] == b"OK"
+    server.call(other.close())
+
+
+def test_a_file_that_is_no_socket_is_left_alone(serve: Serve, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("precious")
+
+    async def listen() -> None:
+        await Server(Router([]).respond, HEADERS).listen_unix(str(path))
+
+    with pytest.raises(OSError, match="in use"):
+        serve(PING).call(listen())
+    assert path.read_text() == "precious"
+
+
+def test_a_socket_file_of_a_successor_is_left_alone(serve: Serve, tmp_path: Path) -> None:
+    server = serve(PING)
+    os.unlink(server.path)
+    Path(server.path).write_text("another's")
+    server.call(server.server.close())
+    assert Path(server.path).read_text() == "another's"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_tcp_serves_the_same(serve: Serve, host: str) -> None:
+    server = serve(PING)
+    address = server.call(server.server.listen_tcp(host, 0))
+    with socket.create_connection(address) as sock:
+        assert RawClient(sock).send(request("GET", "/_ping")).recv_reply()[2] == b"OK"
+
+
+def test_over_tcp_the_end_of_input_ends_a_stream(serve: Serve) -> None:
+    endless = Endless(b"")
+    server = serve(Route("GET", "/endless", endless.handler))
+    address = server.call(server.server.listen_tcp("127.0.0.1", 0))
+    with socket.create_connection(address) as sock:
+        RawClient(sock).send(request("GET", "/endless")).recv_until(b"\r\n\r\n")
+        assert endless.started.wait(PATIENCE)
+    assert endless.closed.wait(PATIENCE)
+
+
+def test_closing_ends_idle_connections_and_waits_for_busy_ones(serve: Serve) -> None:
+    entered, go_on = threading.Event(), asyncio.Event()
+
+    async def slow(request: Request) -> Response:
+        entered.set()
+        await go_on.wait()
+        return Empty()
+
+    server = serve(PING, Route("POST", "/slow", slow))
+    idle = server.request("GET", "/_ping")
+    idle.recv_reply()
+    busy = server.request("POST", "/slow", "Connection: close")
+    assert entered.wait(PATIENCE)
+    closing = asyncio.run_coroutine_threadsafe(server.server.close(grace=PATIENCE), server.loop)
+    assert idle.recv_rest() == b""
+    assert not closing.done()
+    server.loop.call_soon_threadsafe(go_on.set)
+    assert busy.recv_reply()[0] == 204
+    closing.result(PATIENCE)
+    assert repr(server.server) == "<Server 0 sockets, 0 connections>"
+
+
+def test_closing_cuts_off_what_does_not_end(serve: Serve) -> None:
+    undone = threading.Event()
+
+    async def forever(request: Request) -> Response:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            undone.set()
+        return Empty()
+
+    server = serve(PING, Route("POST", "/forever", forever))
+    client = server.request("POST", "/forever")
+    server.request("GET", "/_ping").recv_reply()
+    server.call(server.server.close(grace=0.01))
+    assert undone.is_set()
+    assert client.recv_rest() == b""
+
+
+def test_many_clients_at_once(serve: Serve) -> None:
+    server = serve(PING)
+    clients = [server.connect() for _ in range(200)]
+    for client in clients:
+        client.send(request("GET", "/_ping") * 5)
+    for client in clients:
+        assert [client.recv_reply()[2] for _ in range(5)] == [b"OK"] * 5
+    assert repr(server.server) == "<Server 1 sockets, 200 connections>"
