@@ -204,7 +204,6 @@ def apache(path: Path) -> str:
         "Cmd": ["apache2", "-D", "FOREGROUND", "-f", "/etc/apache2/apache2.conf"],
         "Env": [PATH],
         "ExposedPorts": {"80/tcp": {}},
-        "StopSignal": "SIGWINCH",
     }
     return archive(path, "apache", [busybox_layer(base), apache_layer(mtime)], config, mtime)
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from landbridge.model.layer import Layer, Member, Placement
 
 Place = Callable[[Member], Placement]
+Rename = Callable[[str], str]
 
 
 class Staged(Protocol):
@@ -44,6 +45,7 @@ class Layers(Protocol):
     def archive(self, directory: str) -> Iterator[bytes]: ...
     def remove(self, directory: str) -> None: ...
     def sweep(self, known: Collection[str]) -> tuple[str, ...]: ...
+    def pack_diff(self, upper: str, whiteout: Rename, opaque: Rename) -> Iterator[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,21 @@
-"""From the event loop to a worker thread: an asynchronous stream of bytes read as a plain iterator.
+"""Streams of bytes between the event loop and worker threads, both ways, bounded.
 
-Bounded: the producer waits when more than ROOM bytes are unread. The thread gets everything that is there at
+Inwards: an asynchronous stream is read as a plain iterator in a thread.
+The producer waits when more than ROOM bytes are unread. The thread gets everything that is there at
 once. If the producer fails, the thread's iterator raises its error; if the thread stops reading, the rest
 of the stream is not taken.
 """
 
 import asyncio
 import threading
-from collections.abc import AsyncIterable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from landbridge.errors import Internal
 
 ROOM = 4 << 20
+BATCH = 256 << 10
 
 T = TypeVar("T")
 
@@ -94,3 +96,42 @@ async def in_thread(stream: AsyncIterable[bytes], work: Callable[[Iterator[bytes
     if not pump.cancelled() and (error := pump.exception()) is not None and worker.exception() is not None:
         raise error
     return worker.result()
+
+
+async def from_thread(make: Callable[[], Iterator[bytes]]) -> AsyncGenerator[bytes, None]:
+    """The chunks of a blocking iterator, made and read in a worker thread, one step ahead of the reader.
+
+    The iterator is closed in the thread, also when the reader stops early. Raises: what the iterator raises.
+    """
+    loop = asyncio.get_running_loop()
+    pool = ThreadPoolExecutor(1, "landbridge-feed")
+    chunks: Iterator[bytes] = iter(())
+    try:
+        chunks = await loop.run_in_executor(pool, make)
+        ahead = loop.run_in_executor(pool, _batch, chunks)
+        try:
+            while batch := await ahead:
+                ahead = loop.run_in_executor(pool, _batch, chunks)
+                yield batch
+        finally:
+            ahead.cancel()
+    finally:
+        pool.submit(_close, chunks)
+        pool.shutdown(wait=False)
+
+
+def _close(chunks: Iterator[bytes]) -> None:
+    if isinstance(chunks, Generator):
+        chunks.close()
+
+
+def _batch(chunks: Iterator[bytes]) -> bytes:
+    """Enough chunks to be worth a change of threads; empty at the end."""
+    taken: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        taken.append(chunk)
+        size += len(chunk)
+        if size >= BATCH:
+            break
+    return b"".join(taken)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from landbridge.errors import Internal, Invalid
+from landbridge.model.duration import parse_duration
 from landbridge.model.image import Image, Reference
 from landbridge.model.stamp import ZERO, parse_ns
 from landbridge.oci.glob import compile_glob
@@ -13,9 +14,6 @@ Filters = Mapping[str, Sequence[str]]
 
 LIST = frozenset({"dangling", "label", "before", "since", "reference", "until"})
 PRUNE = frozenset({"dangling", "label", "label!", "until"})
-
-_UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-_DURATION = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:h|ms|m|s|us|µs|ns)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,14 +85,13 @@ def _flag(filters: Filters, name: str) -> bool | None:
 
 
 def _until(text: str, now: int) -> int:
-    """A Go duration back from now, seconds since the epoch, or RFC 3339."""
+    """A Go duration back from now, seconds since the epoch, or RFC 3339 with or without its end."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return int(float(text) * 1e9)
-    pieces = _DURATION.findall(text)
-    if pieces and "".join(pieces) == text.lstrip("+-"):
-        seconds = sum(float(re.split(r"[a-zµ]", piece)[0]) * _UNITS[re.sub(r"[\d.]", "", piece)] for piece in pieces)
-        return now - int(seconds * 1e9)
     for form in (text, f"{text}Z", f"{text}:00Z", f"{text}:00:00Z", f"{text}T00:00:00Z"):
         if (found := parse_ns(form)) != ZERO:
             return found
-    raise Internal(f'failed to parse value as time or duration: "{text}"')
+    try:
+        return now - parse_duration(text)
+    except Invalid:
+        raise Internal(f'failed to parse value as time or duration: "{text}"') from None

@@ -20,7 +20,8 @@ CREATE TABLE IF NOT EXISTS image (
 CREATE TABLE IF NOT EXISTS image_name (
     name TEXT PRIMARY KEY, body BLOB NOT NULL, image TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS layer (
-    diff_id TEXT PRIMARY KEY, directory TEXT NOT NULL, size INTEGER NOT NULL) WITHOUT ROWID;
+    diff_id TEXT PRIMARY KEY, directory TEXT NOT NULL, size INTEGER NOT NULL, archive_size INTEGER NOT NULL
+) WITHOUT ROWID;
 """
 
 
@@ -43,7 +44,7 @@ class ImageRecords:
                 self._hidden.add(identity)
         for name, body, image in db.execute("SELECT name, body, image FROM image_name"):
             self._names[name] = (msgspec.json.decode(body, type=Reference), image)
-        for row in db.execute("SELECT diff_id, directory, size FROM layer"):
+        for row in db.execute("SELECT diff_id, directory, size, archive_size FROM layer"):
             self._layers[row[0]] = Layer(*row)
 
     def __repr__(self) -> str:
@@ -67,6 +68,10 @@ class ImageRecords:
     def visible(self) -> tuple[Image, ...]:
         """Every image that has not been removed."""
         return tuple(image for identity, image in self._images.items() if identity not in self._hidden)
+
+    def every(self) -> tuple[Image, ...]:
+        """Every image, hidden or not."""
+        return tuple(self._images.values())
 
     def hidden(self) -> tuple[str, ...]:
         """Ids of removed images kept for their containers."""
@@ -149,7 +154,8 @@ class ImageRecords:
         return tuple(self._layers.values())
 
     def put_layer(self, layer: Layer) -> None:
-        self._db.execute("INSERT INTO layer VALUES (?, ?, ?)", (layer.diff_id, layer.directory, layer.size))
+        row = (layer.diff_id, layer.directory, layer.size, layer.archive_size)
+        self._db.execute("INSERT INTO layer VALUES (?, ?, ?, ?)", row)
         self._layers[layer.diff_id] = layer
 
     def remove_layer(self, diff_id: str) -> None:

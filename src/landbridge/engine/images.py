@@ -6,26 +6,35 @@ Reads answer from memory. Whatever takes long runs in worker threads; the event 
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from landbridge.engine.effects_images import EmitImage, Layers, Users
-from landbridge.engine.feed import in_thread
-from landbridge.engine.image_filters import LIST, Filters, read_filters
+from landbridge.engine.feed import from_thread, in_thread
+from landbridge.engine.image_filters import LIST, PRUNE, Filters, Wanted, read_filters
 from landbridge.engine.image_history import history_lines
 from landbridge.engine.image_layers import LayerShelf
 from landbridge.engine.image_load import ImageLoader
+from landbridge.engine.image_make import Commit, ImageMaker
 from landbridge.engine.image_names import ImageNames
 from landbridge.engine.image_records import ImageRecords
-from landbridge.errors import NotFound
-from landbridge.model.image import HistoryLine, Image, ImageView, Progress
+from landbridge.engine.image_remove import ImageRemover
+from landbridge.engine.image_save import ImageSaver
+from landbridge.errors import Invalid, NotFound
+from landbridge.model.config import Config
+from landbridge.model.image import HistoryLine, Image, ImageView, Progress, Removed
 from landbridge.model.reference import parse_repo_tag
 from landbridge.model.stamp import parse_ns
 from landbridge.oci.archive import Platform
+from landbridge.oci.changes import apply_changes
+from landbridge.oci.merge import completed_config
+from landbridge.oci.saved import SavedImage
 
 
 class Images:
-    """`in_use` tells which containers stand on an image; `emit` tells the world what happened."""
+    """`in_use` tells which containers stand on an image; `emit` tells the world what happened. `version` is
+    written into the images made here."""
 
     def __init__(
         self,
@@ -35,6 +44,7 @@ class Images:
         emit: EmitImage,
         in_use: Users,
         platform: Platform,
+        version: str = "",
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._records = records
@@ -44,6 +54,9 @@ class Images:
         self._names = ImageNames(records, emit, clock)
         self._shelf = LayerShelf(records, layers)
         self._loader = ImageLoader(records, self._names, self._shelf, layers, platform)
+        self._maker = ImageMaker(records, self._shelf, layers, platform=platform, version=version, clock=clock)
+        self._saver = ImageSaver(records, self._names, self._shelf)
+        self._remover = ImageRemover(records, self._names, in_use)
 
     def __repr__(self) -> str:
         return f"<Images {self._records!r}>"
@@ -98,9 +111,7 @@ class Images:
 
         Raises: Invalid, NotFound, Internal for filters that cannot be understood.
         """
-        wanted = read_filters(
-            filters or {}, LIST, lambda text: parse_ns(self.resolve(text).created), self._clock()
-        )
+        wanted = self._read_filters(filters, LIST)
         names = self._records.names_by_image()
         images = self._records.visible()
         parents = {image.parent for image in images}
@@ -120,6 +131,9 @@ class Images:
             last = self._records.last_tagged(image.id)
             found.append(ImageView(image=image, tags=tags, digests=digests, last_tagged=last))
         return tuple(sorted(found, key=lambda view: parse_ns(view.image.created), reverse=True))
+
+    def _read_filters(self, filters: Filters | None, allowed: frozenset[str]) -> Wanted:
+        return read_filters(filters or {}, allowed, lambda text: parse_ns(self.resolve(text).created), self._clock())
 
     def history(self, text: str) -> tuple[HistoryLine, ...]:
         """How the image was made, newest first. Raises: as `resolve`."""
@@ -150,3 +164,84 @@ class Images:
                         yield message
         finally:
             archive.close()
+
+    async def import_(
+        self,
+        stream: AsyncIterable[bytes],
+        *,
+        repo: str = "",
+        tag: str = "",
+        changes: Sequence[str] = (),
+        message: str = "Imported from -",
+        platform: Platform | None = None,
+    ) -> str:
+        """Make an image of one layer from a root filesystem's tar, plain or compressed; returns its id.
+
+        Raises: Invalid before anything is read when name or changes are wrong; Internal for a bad archive.
+        """
+        reference = parse_repo_tag(repo, tag) if repo else None
+        if platform and platform.os != "linux":
+            raise Invalid("operating system is not supported")
+        config = apply_changes(Config(), changes)
+        identity = await self._maker.from_archive(stream, config, message, platform)
+        if reference:
+            self._names.give(reference, identity)
+        self._names.emit("import", identity, identity)
+        return identity
+
+    async def commit(
+        self,
+        commit: Commit,
+        *,
+        repo: str = "",
+        tag: str = "",
+        changes: Sequence[str] = (),
+        config: Config | None = None,
+    ) -> str:
+        """Make an image of a container's changes; returns its id.
+
+        `config` is what the request asks for, completed from ``commit.config``, the container's; `changes` as in
+        `import_`. The caller has paused the container if that was wanted, and emits the container's event.
+
+        Raises: Invalid before anything is done when name or changes are wrong.
+        """
+        reference = parse_repo_tag(repo, tag) if repo else None
+        wanted = completed_config(commit.config, apply_changes(config or Config(), changes))
+        identity = await self._maker.from_container(replace(commit, config=wanted))
+        if reference:
+            self._names.give(reference, identity)
+        return identity
+
+    def save(self, names: Sequence[str]) -> AsyncGenerator[bytes, None]:
+        """The archive of images as ``docker save`` writes it. Not found is said at once, before the first byte.
+
+        Raises: Invalid, NotFound here; Internal while iterating when a layer on disk is damaged.
+        """
+        images = self._saver.choose(names)
+        for item in images:
+            self._names.emit("save", item.image.id, item.image.id)
+        return self._save(images)
+
+    async def _save(self, images: Sequence[SavedImage]) -> AsyncGenerator[bytes, None]:
+        async with self._shelf.holding() as hold, aclosing(from_thread(lambda: self._saver.archive(images))) as chunks:
+            for item in images:
+                for layer in item.layers:
+                    hold(layer.diff_id)
+            async for chunk in chunks:
+                yield chunk
+
+    async def remove(self, text: str, *, force: bool = False, noprune: bool = False) -> tuple[Removed, ...]:
+        """Remove a name or an image with Docker's rules; see `image_remove`. Raises: Invalid, NotFound, Conflict."""
+        gone = self._remover.remove(text, force=force, noprune=noprune)
+        await self._shelf.collect()
+        return gone
+
+    async def prune(self, filters: Filters | None = None) -> tuple[tuple[Removed, ...], int]:
+        """Remove unused images; returns what went and the bytes that freed. The event's name is that number.
+
+        Raises: Invalid, Internal for filters that cannot be understood.
+        """
+        gone = self._remover.prune(self._read_filters(filters, PRUNE))
+        freed = await self._shelf.collect()
+        self._names.emit("prune", "", str(freed))
+        return gone, freed

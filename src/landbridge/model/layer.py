@@ -52,11 +52,13 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer in the store: `directory` is its name there, `size` the sum of its files' sizes."""
+    """A layer in the store: `directory` is its name there, `size` the sum of its files' sizes, `archive_size`
+    the length of the plain tar whose digest is `diff_id`."""
 
     diff_id: str
     directory: str
     size: int
+    archive_size: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,21 @@ from landbridge.model.config import Config, Empty, Healthcheck
 
 
 def merged_config(image: Config, user: Config) -> Config:
+    """What a container of `image` runs for `user`: `completed_config`, and something must be left to run.
+
+    Raises: Invalid (``no command specified``).
+    """
+    merged = completed_config(image, user)
+    if not merged.entrypoint and not merged.cmd:
+        raise Invalid("no command specified")
+    return merged
+
+
+def completed_config(image: Config, user: Config) -> Config:
     """The user's configuration completed from the image's.
 
     The environment is merged by name, exposed ports, volumes and labels are united, a health check is completed
     field by field. An entrypoint of the user's silences the image's command; ``[""]`` empties the entrypoint.
-
-    Raises: Invalid when nothing is left to run.
     """
     entrypoint, cmd, escaped = user.entrypoint, user.cmd, user.args_escaped
     if not entrypoint:
@@ -23,8 +32,6 @@ def merged_config(image: Config, user: Config) -> Config:
             entrypoint = image.entrypoint
     if entrypoint == ("",):
         entrypoint = None
-    if not entrypoint and not cmd:
-        raise Invalid("no command specified")
     return replace(
         user,
         user=user.user or image.user,

@@ -8,16 +8,18 @@ What is not in the engine's records after a crash is removed by `sweep`. Blockin
 import os
 import secrets
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from landbridge.errors import Internal
-from landbridge.model.layer import Layer, Member, Placement
+from landbridge.model.layer import Change, Layer, Member, Placement
 from landbridge.system.archives import SpooledArchive, spool
 from landbridge.system.beneath import sync_filesystem
 from landbridge.system.inflate import Hashed, Source, inflate
+from landbridge.system.overlay_diff import changes
+from landbridge.system.pack import Rename, pack_diff, pack_tree
 from landbridge.system.split import SplitWriter, join
 from landbridge.system.tar_stream import TarStream
 from landbridge.system.unpack import Unpacker
@@ -35,7 +37,7 @@ class StagedLayer:
         self._root = root
         self._work = work
         self.diff_id = self.blob = ""
-        self.length = self.size = 0
+        self.length = self.size = self.archive_size = 0
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +63,8 @@ class StagedLayer:
                 split.finish()
         finally:
             os.close(fd)
-        self.diff_id, self.blob, self.length, self.size = plain.digest, blob.digest, blob.size, unpacker.size
+        self.diff_id, self.archive_size = plain.digest, plain.size
+        self.blob, self.length, self.size = blob.digest, blob.size, unpacker.size
 
     def keep(self) -> Layer:
         """Give the layer its name, after all of it is on disk."""
@@ -75,7 +78,7 @@ class StagedLayer:
         finally:
             os.close(root)
         self.drop()
-        return Layer(self.diff_id, name, self.size)
+        return Layer(self.diff_id, name, self.size, self.archive_size)
 
     def drop(self) -> None:
         """Remove what is not kept. Twice is fine."""
@@ -127,6 +130,18 @@ class LayerStore:
         Raises: OSError when the layer is not as it was unpacked.
         """
         return join(self._root / f"{directory}.split", self._root / directory)
+
+    def pack_diff(self, upper: str, whiteout: Rename, opaque: Rename) -> Iterator[bytes]:
+        """The layer archive of an overlay upper directory; see `pack`."""
+        return pack_diff(upper, whiteout, opaque)
+
+    def export(self, root: str) -> Iterator[bytes]:
+        """The archive of a whole root filesystem (``docker export``)."""
+        return pack_tree(root)
+
+    def changes(self, upper: str, lowers: Sequence[str]) -> tuple[Change, ...]:
+        """What an overlay upper directory changes against `lowers`, top first (``docker diff``)."""
+        return changes(upper, lowers)
 
     def remove(self, directory: str) -> None:
         """Remove a layer. Twice is fine."""
