@@ -57,7 +57,11 @@ def advance(phase: Phase, act: Act) -> Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountPoint:
-    """A mount as the container has it. `type` bind, volume or tmpfs; `source` is a host path."""
+    """A mount as the container has it. `type` bind, volume or tmpfs; `source` is a host path.
+
+    `create_source`: a missing source becomes a directory at start. `subpath` is within the volume. Of a bind,
+    `options` has ``bind`` when it is not recursive and ``ro`` when only the top of it is read-only.
+    """
 
     type: str
     destination: str
@@ -69,6 +73,8 @@ class MountPoint:
     propagation: str = ""
     options: tuple[str, ...] = ()
     copy_up: bool = False
+    create_source: bool = False
+    subpath: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

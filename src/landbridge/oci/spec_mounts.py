@@ -102,7 +102,7 @@ def _user_mount(point: MountPoint, context: MountContext) -> dict[str, Any]:
         return _tmpfs(point.destination, point.options if point.rw else (*point.options, "ro"))
     options = ["bind" if "bind" in point.options else "rbind"]
     if not point.rw:
-        options.append("ro" if "bind" in point.options else context.readonly)
+        options.append("ro" if {"bind", "ro"} & set(point.options) else context.readonly)
     if point.propagation:
         options.append(point.propagation)
     elif point.type == "bind":

@@ -1,0 +1,28 @@
+"""What volumes need from the machine, as a Protocol; `system.volumes` satisfies it. All methods block."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class VolumeDisk(Protocol):
+    """The directories of volumes and the mounts on them."""
+
+    def make(self, path: str) -> None:
+        """The directory of a new volume, root's, open to every user of the container."""
+        ...
+
+    def exists(self, path: str) -> bool: ...
+
+    def make_source(self, path: str) -> None:
+        """A directory for a bind whose source is missing. Raises: Internal."""
+        ...
+
+    def mount(self, path: str, options: Mapping[str, str]) -> None:
+        """Mount what the local driver's options name; mounted already is no error. Raises: Internal."""
+        ...
+
+    def unmount(self, path: str) -> None: ...
+
+    def copy_up(self, root: str, destination: str, volume: str) -> None:
+        """What `root` has at `destination` goes into the directory `volume`, if that is empty. Raises: Internal."""
+        ...
