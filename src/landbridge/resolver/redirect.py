@@ -25,7 +25,7 @@ CHAIN = "rewrite"
 ADDRESS = bytes((127, 0, 0, 11))
 
 NETLINK_NETFILTER = 12
-NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE, NLM_F_APPEND = 0x1, 0x4, 0x200, 0x400, 0x800
+NLM_F_REQUEST, NLM_F_ACK, NLM_F_CREATE, NLM_F_APPEND = 0x1, 0x4, 0x400, 0x800
 NLMSG_ERROR = 2
 SUBSYS = 10  # NFNL_SUBSYS_NFTABLES
 BATCH_BEGIN, BATCH_END = 16, 17
@@ -41,27 +41,22 @@ LAST = 1  # the sequence number of the one message whose acknowledgement we wait
 CHECKSUM = {socket.IPPROTO_UDP: 6, socket.IPPROTO_TCP: 16}
 
 
-def install(port: int) -> socket.socket | None:
+def install(port: int) -> socket.socket:
     """Create the table, or bring an old one up to date, in the calling thread's namespace.
 
-    With an old one (left by a resolver that died) the netlink socket is returned: its close waits some 15 ms for the
-    kernel to free the old rules, so it belongs into another thread.
+    The netlink socket is returned for its close belongs into another thread: where there was an old table (of a
+    resolver that died) it waits some 15 ms until the kernel has freed the old rules.
 
     Raises: OSError when the kernel refuses (no nf_tables, no right).
     """
     netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_NETFILTER)
     try:
         netlink.bind((0, 0))
-        try:
-            _commit(netlink, batch(port, NLM_F_EXCL))
-        except FileExistsError:
-            _commit(netlink, batch(port, 0))
-            return netlink
+        _commit(netlink, batch(port))
     except OSError:
         netlink.close()
         raise
-    netlink.close()
-    return None
+    return netlink
 
 
 def _commit(netlink: socket.socket, transaction: bytes) -> None:
@@ -83,10 +78,11 @@ def _is_done(data: bytes) -> bool:
     return False
 
 
-def batch(port: int, exclusive: int) -> bytes:
-    """The transaction after which our chain holds exactly our rules.
+def batch(port: int) -> bytes:
+    """The transaction after which our chain holds exactly our rules, whether or not it was there.
 
-    With NLM_F_EXCL as `exclusive` it fails where the table exists; without, an old chain is emptied first.
+    An old chain is emptied, not deleted, and creation is never tried first: for the removal of a hook
+    and for a transaction that fails the kernel waits some 15 ms on the spot.
     """
     hook = _attr(4, _attr(1, _u32(3)) + _attr(2, struct.pack("!i", -400)))  # NF_INET_LOCAL_OUT
     chain = _table() + _attr(3, _text(CHAIN)) + hook + _attr(5, _u32(1)) + _attr(7, _text("filter"))
@@ -95,7 +91,7 @@ def batch(port: int, exclusive: int) -> bytes:
     return b"".join(
         (
             _message(BATCH_BEGIN, 0, b"", subsystem=0, resource=SUBSYS),
-            _message(NEWTABLE, NLM_F_CREATE | exclusive, _table()),
+            _message(NEWTABLE, NLM_F_CREATE, _table()),
             _message(NEWCHAIN, NLM_F_CREATE, chain),
             _message(DELRULE, 0, _table() + _attr(2, _text(CHAIN))),
             _rule(_meta(META_OIF), _compare(CMP_NEQ, struct.pack("=I", 1)), _accept()),

@@ -55,7 +55,7 @@ class Sockets:
 
     udp: socket.socket
     tcp: socket.socket
-    lingering: socket.socket | None
+    lingering: socket.socket
 
 
 def open_sockets() -> Sockets:

@@ -5,6 +5,7 @@ one callback of the loop, so no client ever sees half of it.
 """
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterable
 
@@ -26,7 +27,7 @@ from landbridge.resolver.hostconf import HostServers
 from landbridge.resolver.loop import Loop
 from landbridge.resolver.mmsg import Batch
 from landbridge.resolver.netns import Namespaces
-from landbridge.resolver.sandbox import Budget, Sandbox, Sockets, identity, open_sockets
+from landbridge.resolver.sandbox import Budget, Sandbox, identity, open_sockets
 
 HOT_BYTES = 16 << 20  # all encoded local replies together; more would take longer to drop than one wants to wait
 
@@ -44,7 +45,7 @@ class Server:
         self._forwarder = Forwarder(loop, self._namespaces, flights)
         self._batch = Batch()
         self._budget = Budget(HOT_BYTES)
-        self._lingering: list[Sockets] = []
+        self._lingering: list[socket.socket] = []
 
     def apply(self, changes: Iterable[Change]) -> dict[str, str]:
         """Make the changes in order; what went wrong, by sandbox id.
@@ -130,8 +131,7 @@ class Server:
         except OSError as error:
             os.close(namespace)
             return f"{asker.netns}: {error.strerror or error}"
-        if sockets.lingering:
-            self._lingering.append(sockets)
+        self._lingering.append(sockets.lingering)
         self._sandboxes[asker.sandbox] = Sandbox(
             asker, namespace, sockets, loop=self._loop, batch=self._batch, budget=self._budget, decide=self._decide
         )
@@ -147,7 +147,7 @@ class Server:
         """After changes: nothing encoded before is true any more; what waits for the kernel waits elsewhere."""
         self._budget.reset()
         if self._lingering:
-            threading.Thread(target=_close_lingering, args=(self._lingering,), daemon=True).start()
+            threading.Thread(target=_close_all, args=(self._lingering,), daemon=True).start()
             self._lingering = []
 
     def _decide(
@@ -176,7 +176,6 @@ class Server:
         return Upstreams("host", self._host.current() if asker.external else ())
 
 
-def _close_lingering(lingering: Iterable[Sockets]) -> None:
-    for sockets in lingering:
-        if sockets.lingering:
-            sockets.lingering.close()
+def _close_all(sockets: Iterable[socket.socket]) -> None:
+    for sock in sockets:
+        sock.close()
