@@ -22,21 +22,21 @@ PAUSE = 0.02  # seconds between attempts to reach one that has just been started
 class Client(Protocol):
     """What both clients have in common."""
 
-    async def connect(self, path: str) -> None: ...
     async def quit(self) -> None: ...
     async def close(self) -> None: ...
 
 
-class Companion:
-    """One process: `spawn` starts it, `make` gives a fresh client that calls back when the connection is lost."""
+Connect = Callable[[Callable[[], None]], Awaitable[Client]]
+"""(called when the connection is lost) → a connected client. Raises: Unavailable."""
 
-    def __init__(
-        self, name: str, path: str, spawn: Callable[[], object], make: Callable[[Callable[[], None]], Client]
-    ) -> None:
+
+class Companion:
+    """One process: `spawn` starts it, `connect` gives a client that calls back when the connection is lost."""
+
+    def __init__(self, name: str, spawn: Callable[[], object], connect: Connect) -> None:
         self.name = name
-        self.path = path
         self._spawn = spawn
-        self._make = make
+        self._reach = connect
         self._client: Client | None = None
         self._ready = asyncio.Event()
         self._closing = False
@@ -64,12 +64,7 @@ class Companion:
                 await asyncio.sleep(PAUSE)
 
     async def _connect(self) -> None:
-        client = self._make(self._lost)
-        try:
-            await client.connect(self.path)
-        except OSError as error:
-            raise Unavailable(f"{self.name} does not answer: {error}") from None
-        self._client = client
+        self._client = await self._reach(self._lost)
         self._ready.set()
 
     def _lost(self) -> None:

@@ -62,7 +62,7 @@ class Containers:
             config = replace(config, hostname=ids.short(identity))
         endpoints = self._endpoints(host, request.endpoints, config)
         async with Undo() as undo:
-            mounts = await self._mounts(identity, config, host, image.config, undo)
+            mounts = await self._mounts(identity, config, host, undo)
             words = (*(config.entrypoint or ()), *(config.cmd or ()))
             container = Container(
                 id=identity, name=name, created=time.time_ns(), image=image.id, path=words[0], args=words[1:],
@@ -132,10 +132,9 @@ class Containers:
         return found
 
     async def _mounts(
-        self, identity: str, config: Config, host: HostConfig, image: Config, undo: Undo
+        self, identity: str, config: Config, host: HostConfig, undo: Undo
     ) -> tuple[MountPoint, ...]:
-        others = {one.id: one for one in self.state.containers} if host.volumes_from else {}
-        planned = plan(config, host, image, self.volumes, lambda text: self.state.container(text), others)
+        planned = plan(config, host, self.volumes, self.state.container)
         return await self.volumes.realise(identity, planned, undo.push)
 
     def _reserve(self, container: Container) -> None:

@@ -21,12 +21,12 @@ from landbridge.network.steps import Step
 class Networks:
     """The life of networks."""
 
-    def __init__(self, state: State, apply: Apply, events: Events, settings: Settings) -> None:
+    def __init__(self, state: State, apply: Apply, events: Events, settings: Settings, mtu: int) -> None:
         self.state = state
         self.apply = apply
         self.events = events
         self.settings = settings
-        self.mtu = settings.mtu or 1500
+        self.mtu = mtu
         self.bases = tuple(
             ipam.PoolBase(ip_network(base), size) for base, size in settings.address_pools
         ) or ipam.DEFAULT_POOLS

@@ -25,11 +25,11 @@ MOST_TRIES = 1000  # distinct host ports tried for dynamic bindings before givin
 class Publish:
     """Publishes a container's ports through its sandbox. Callers hold the container's lock."""
 
-    def __init__(self, state: State, apply: Apply, settings: Settings) -> None:
+    def __init__(self, state: State, apply: Apply, settings: Settings, *, ipv6: bool) -> None:
         self.state = state
         self.apply = apply
         self.settings = settings
-        self.ipv6 = True  # whether the host can listen on IPv6; set at boot
+        self.ipv6 = ipv6  # whether the host can listen on IPv6
         self._last = 0
 
     async def publish(self, container: Container, sandbox: Sandbox, undo: Undo) -> Sandbox:

@@ -36,3 +36,5 @@ class Settings:
     default_network_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     runtime: str = ""
     debug: bool = False
+    group: str = "docker"
+    pidfile: str = ""

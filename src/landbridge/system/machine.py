@@ -25,14 +25,13 @@ class HostMachine:
 
     def device_numbers(self, host: HostConfig) -> Mapping[str, tuple[int, int]]:
         """(major, minor) of every block device named in a limit. Raises: Internal."""
-        throttles = (
-            *(host.blkio_device_read_bps or ()),
-            *(host.blkio_device_write_bps or ()),
-            *(host.blkio_device_read_iops or ()),
-            *(host.blkio_device_write_iops or ()),
-            *(host.blkio_weight_device or ()),
-        )
-        return {one.path: probe.block_device_numbers(one.path) for one in throttles}
+        rates = (
+            host.blkio_device_read_bps, host.blkio_device_write_bps,
+            host.blkio_device_read_iops, host.blkio_device_write_iops,
+        )  # fmt: skip
+        paths = {one.path for rate in rates for one in rate or ()}
+        paths |= {one.path for one in host.blkio_weight_device or ()}
+        return {path: probe.block_device_numbers(path) for path in paths}
 
     def prepare_root(self, root: str, container: Container, user: User) -> None:
         """Mount points and the working directory exist, made inside the root whatever links say. Raises: Invalid."""

@@ -1,0 +1,104 @@
+"""The daemon's command line: dockerd's flags, so that several engines can run side by side."""
+
+import argparse
+import os
+from ipaddress import ip_network
+
+from landbridge.errors import Invalid
+from landbridge.model.settings import DEFAULT_EXEC_ROOT, DEFAULT_SOCKET, Settings
+from landbridge.model.world import DEFAULT_DATA_ROOT
+
+
+def parse(argv: list[str]) -> Settings:
+    """Flags → settings. Exits with usage on a flag nobody knows; raises Invalid on a value that makes no sense."""
+    found = _parser().parse_args(argv)
+    exec_root = found.exec_root
+    default_host = DEFAULT_SOCKET if exec_root == DEFAULT_EXEC_ROOT else f"unix://{exec_root}/landbridge.sock"
+    return Settings(
+        data_root=os.path.abspath(found.data_root),
+        exec_root=os.path.abspath(exec_root),
+        hosts=tuple(found.host or (default_host,)),
+        address_pools=tuple(_pool(text) for text in found.default_address_pool),
+        bip=found.bip,
+        fixed_cidr=found.fixed_cidr,
+        bridge=found.bridge,
+        mtu=found.mtu,
+        icc=_flag(found.icc, "icc"),
+        ip_masq=_flag(found.ip_masq, "ip-masq"),
+        ip_forward=_flag(found.ip_forward, "ip-forward"),
+        host_ip=found.ip,
+        userland_proxy=_flag(found.userland_proxy, "userland-proxy"),
+        dns=tuple(found.dns),
+        dns_options=tuple(found.dns_opt),
+        dns_search=tuple(found.dns_search),
+        labels=tuple(found.label),
+        init=found.init,
+        shutdown_timeout=found.shutdown_timeout,
+        host_gateway_ips=tuple(found.host_gateway_ip),
+        default_network_options=_network_options(found.default_network_opt),
+        runtime=found.default_runtime,
+        debug=found.debug,
+        group=found.group,
+        pidfile=found.pidfile,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="landbridge daemon", description="The container engine.", allow_abbrev=False)
+    add = parser.add_argument
+    add("-H", "--host", action="append", default=[], metavar="URL", help="socket to listen on (unix://, tcp://)")
+    add("--data-root", default=DEFAULT_DATA_ROOT, metavar="DIR", help="what is kept")
+    add("--exec-root", default=DEFAULT_EXEC_ROOT, metavar="DIR", help="what lives while containers run")
+    add("--default-address-pool", action="append", default=[], metavar="base=CIDR,size=N")
+    add("--bip", default="", metavar="CIDR", help="address of the default bridge")
+    add("--fixed-cidr", default="", metavar="CIDR", help="range of the default bridge's containers")
+    add("-b", "--bridge", default="", metavar="NAME", help="interface of the default bridge, or none")
+    add("--mtu", type=int, default=0, help="bytes; 0: that of the uplink")
+    add("--icc", default="true", help="containers of the default bridge may talk to each other")
+    add("--ip-masq", default="true", help="hide outgoing connections behind the host")
+    add("--ip-forward", default="true", help="switch on net.ipv4.ip_forward")
+    add("--ip", default="0.0.0.0", help="host address of published ports when none is given")
+    add("--userland-proxy", default="true", help="relay what the kernel path cannot carry")
+    add("--dns", action="append", default=[], metavar="IP", help="DNS servers for containers")
+    add("--dns-opt", action="append", default=[], metavar="OPTION")
+    add("--dns-search", action="append", default=[], metavar="DOMAIN")
+    add("--label", action="append", default=[], metavar="KEY=VALUE", help="labels of this engine")
+    add("--init", action="store_true", help="an init process in every container")
+    add("--shutdown-timeout", type=int, default=15, metavar="SECONDS")
+    add("--host-gateway-ip", action="append", default=[], metavar="IP", help="what host-gateway means in --add-host")
+    add("--default-network-opt", action="append", default=[], metavar="DRIVER=KEY=VALUE")
+    add("--default-runtime", default="", metavar="NAME", help="crun or runc; the first that works when not given")
+    add("-G", "--group", default="docker", help="group that may use the unix socket, if it exists")
+    add("-p", "--pidfile", default="", metavar="PATH")
+    add("-D", "--debug", action="store_true", help="say more")
+    return parser
+
+
+def _flag(text: str, name: str) -> bool:
+    if text.lower() in ("true", "1", "t"):
+        return True
+    if text.lower() in ("false", "0", "f"):
+        return False
+    raise Invalid(f'invalid argument "{text}" for "--{name}" flag: must be true or false')
+
+
+def _pool(text: str) -> tuple[str, int]:
+    parts = dict(part.split("=", 1) for part in text.split(",") if "=" in part)
+    try:
+        base, size = ip_network(parts["base"]), int(parts["size"])
+    except (KeyError, ValueError):
+        raise Invalid(f"invalid default address pool {text!r}: give base=CIDR,size=N") from None
+    if not base.prefixlen <= size <= base.max_prefixlen:
+        raise Invalid(f"invalid default address pool {text!r}: size does not fit its base")
+    return str(base), size
+
+
+def _network_options(texts: list[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for text in texts:
+        driver, first, rest = text.partition("=")
+        key, second, value = rest.partition("=")
+        if not (driver and first and key and second):
+            raise Invalid(f"invalid default network option {text!r}: give DRIVER=KEY=VALUE")
+        found.setdefault(driver, {})[key] = value
+    return found
