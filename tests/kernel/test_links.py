@@ -181,7 +181,7 @@ def test_an_endpoint_forwards_when_it_is_there_and_not_a_moment_later(lan: Lan) 
             lan.join(number)
             # A dump, unlike a question for one link, does not hurry the worker along.
             answers = channel.dump(Request("list links", rtnl.RTM_GETLINK, rtnl.all_links()))
-            ready = {rtnl.links([body], ())[0].name for body in answers if rtnl.is_operational(body)}
+            ready = {rtnl.links([body], ())[0].name for body in answers if rtnl.is_settled(body)}
             assert ready >= {"br0", f"port{number}"}
             lan.host.detach_port(f"port{number}")
 
@@ -205,6 +205,35 @@ def test_a_detached_endpoints_address_can_be_used_again_at_once(lan: Lan) -> Non
     with Netlink.inside(new.sandbox) as inside:
         assert inside.counters_of("eth0").rx_packets > 0
     assert lan.cut_off(old, "10.9.0.3")
+
+
+def test_a_reused_address_is_announced_to_those_who_knew_its_former_owner(lan: Lan) -> None:
+    old, peer = lan.join(2), lan.join(3)
+    for address in ("10.9.0.2", "fd09::2"):
+        assert lan.reaches(peer, address)
+        assert lan.run(lan.path, "ping", "-c1", "-W2", address).returncode == 0
+    lan.host.detach_port(old.host_name)
+    lan.join(4, addresses=old.addresses)
+    for address in ("10.9.0.2", "fd09::2"):
+        assert lan.reaches(peer, address), f"the peer still sends {address} to the former owner's MAC"
+        assert lan.run(lan.path, "ping", "-c1", "-W2", address).returncode == 0
+
+
+def test_a_mac_is_chosen_where_none_is_asked_for(lan: Lan) -> None:
+    one, two = lan.join(2, mac=""), lan.join(3, mac="")
+    assert lan.reaches(one, "10.9.0.3")
+    macs = set()
+    for spec in (one, two):
+        with Netlink.inside(spec.sandbox) as inside:
+            macs.add(link(inside, "eth0").mac)
+    assert len(macs) == 2
+
+
+def test_a_bridge_that_is_down_keeps_nobody_waiting(lan: Lan) -> None:
+    subprocess.run(["ip", "link", "set", "br0", "down"], check=True)
+    before = lan.host.messages_sent
+    lan.join(2)
+    assert lan.host.messages_sent - before < 12
 
 
 def test_an_endpoint_costs_the_same_number_of_messages_however_many_there_are(lan: Lan) -> None:

@@ -113,7 +113,7 @@ class Netlink:
     # ---- endpoints
 
     def add_veth(self, spec: VethSpec) -> None:
-        """Connect a sandbox to a bridge; the first packet after this gets through.
+        """Connect a sandbox to a bridge; the first packet after this gets through, in both directions.
 
         All or nothing. The near end has no address of any kind, IPv6 link-local included.
         Raises: NotFound when the bridge or the sandbox is missing, NetlinkError (errno EEXIST when one of
@@ -128,9 +128,11 @@ class Netlink:
                 _change(f"no link-local on {name}", rtnl.without_link_local(name), (errno.EAFNOSUPPORT,)),
                 _change(f"port {name}", rtnl.port_up(name, hairpin=spec.hairpin, isolated=spec.isolated)),
             )
-            _finish_inside(spec)
-            _await_carrier(self._channel, name)
-            _await_carrier(self._channel, spec.bridge)
+            with _channel_inside(spec) as inside:
+                mac = _configure(inside, spec)
+                _await_carrier(self._channel, name)
+                _await_carrier(self._channel, spec.bridge)
+                inside.ask(_change(f"announce {spec.ifname}", rtnl.with_mac(spec.ifname, mac)))
         except BaseException:
             self.remove_veth(spec.host_name)
             raise
@@ -180,16 +182,15 @@ class Netlink:
         return rtnl.links(links, addresses)
 
     def routes(self) -> tuple[RouteFact, ...]:
-        """The unicast routes of the main table, IPv4 then IPv6. Three dumps."""
-        links = self._channel.dump(Request("list links", rtnl.RTM_GETLINK, rtnl.all_links()))
-        names = {fact.index: fact.name for fact in rtnl.links(links, ())}
+        """The unicast routes of the main table, IPv4 then IPv6. Two dumps and a question for each device in them."""
         answers: list[bytes] = []
         for family in (socket.AF_INET, socket.AF_INET6):
             # ENOENT: nothing was ever put into the table of this family.
-            request = Request(
-                "list routes", rtnl.RTM_GETROUTE, rtnl.main_routes(family), forgive=(errno.ENOENT, errno.EOPNOTSUPP)
+            forgive = (errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
+            answers += self._channel.dump(
+                Request("list routes", rtnl.RTM_GETROUTE, rtnl.main_routes(family), forgive=forgive)
             )
-            answers += self._channel.dump(request)
+        names = {index: self._name_of(index) for index in rtnl.route_devices(answers)}
         return rtnl.routes(answers, names)
 
     def counters(self) -> tuple[LinkCounters, ...]:
@@ -209,6 +210,10 @@ class Netlink:
 
     def _find(self, name: str) -> bytes | None:
         return _find(self._channel, name)
+
+    def _name_of(self, index: int) -> str:
+        body = self._channel.get(Request("name of a link", rtnl.RTM_GETLINK, rtnl.link_by_index(index), forgive=_GONE))
+        return rtnl.links([body], ())[0].name if body else ""
 
     def _found(self, name: str) -> bytes:
         return _found(self._channel, name)
@@ -242,25 +247,36 @@ def _set_default(channel: Channel, family: int, gateway: str, ifname: str) -> No
         channel.ask(Request("remove the default route", rtnl.RTM_DELROUTE, body, forgive=forgive))
 
 
-def _finish_inside(spec: VethSpec) -> None:
+def _channel_inside(spec: VethSpec) -> Channel:
+    """A channel in the sandbox, and on the way the settings of its new interface.
+
+    The first two have the kernel announce the interface's addresses (gratuitous ARP, unsolicited neighbour
+    advertisement) whenever its MAC is set: neighbours that knew an address by the MAC of a former owner would
+    keep sending there for up to a minute. A setting of the same name in `spec` wins.
+    """
+    announce = ((f"net/ipv4/conf/{spec.ifname}/arp_notify", "1"), (f"net/ipv6/conf/{spec.ifname}/ndisc_notify", "1"))
     with netns.inside(spec.sandbox):
-        sysctl.write_all(spec.sysctls)
-        channel = open_channel()
-    with channel:
-        index = rtnl.link_index(_found(channel, spec.ifname))
-        requests = [_add_address(spec.ifname, index, cidr) for cidr in spec.addresses]
-        channel.ask(*requests, _change(f"bring up {spec.ifname}", rtnl.link_up(spec.ifname)))
+        sysctl.write_all((*announce, *spec.sysctls))
+        return open_channel()
+
+
+def _configure(inside: Channel, spec: VethSpec) -> str:
+    """Addresses, then up; returns the MAC, which the kernel chose when `spec` has none."""
+    body = _found(inside, spec.ifname)
+    requests = [_add_address(spec.ifname, rtnl.link_index(body), cidr) for cidr in spec.addresses]
+    inside.ask(*requests, _change(f"bring up {spec.ifname}", rtnl.link_up(spec.ifname)))
+    return rtnl.links([body], ())[0].mac
 
 
 def _await_carrier(channel: Channel, name: str) -> None:
     """Wait until the kernel has noticed that a link can carry packets; the bridge drops them before.
 
     It notices in a worker (linkwatch), mostly at once, late under load, after a second at worst. Since Linux
-    6.8 asking for one link does the worker's job first, and this never sleeps. A link that is not operational
-    after all was taken down by somebody else meanwhile, which is no failure of ours.
+    6.8 asking for one link does the worker's job first, and this never sleeps. A link that stays without one is
+    no failure of ours: an adopted bridge may run the spanning tree protocol.
     """
-    for attempt in range(12):  # 0.5 ms doubled eleven times: two seconds in all
-        if rtnl.is_operational(_found(channel, name)):
+    for attempt in range(11):  # from 0.5 ms, doubled: a second in all
+        if rtnl.is_settled(_found(channel, name)):
             return
         time.sleep(0.0005 * 2**attempt)
 

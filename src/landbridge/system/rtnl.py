@@ -7,7 +7,7 @@ linux/rtnetlink.h, if_link.h, if_addr.h and veth.h and never change.
 import ipaddress
 import socket
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from landbridge.model.link import LinkCounters, LinkFact, RouteFact
 from landbridge.system.nlwire import as_text, as_u32, attribute, attributes, nested, text, u8, u32
@@ -44,6 +44,11 @@ _NEXT_HOP = struct.Struct("=HBBi")  # length, flags, hops, index
 def link_by_name(name: str) -> bytes:
     """Select one link by name (get, delete)."""
     return _link() + text(_IFLA_IFNAME, name) + u32(_IFLA_EXT_MASK, _EXT_SKIP_STATS)
+
+
+def link_by_index(index: int) -> bytes:
+    """Select one link by index."""
+    return _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0) + u32(_IFLA_EXT_MASK, _EXT_SKIP_STATS)
 
 
 def all_links() -> bytes:
@@ -183,9 +188,10 @@ def link_index(body: bytes) -> int:
     return index
 
 
-def is_operational(body: bytes) -> bool:
-    """Whether the link in an answer can carry packets (IF_OPER_UP, RFC 2863), not merely is meant to."""
-    return attributes(body, _LINK.size).get(_IFLA_OPERSTATE) == bytes([_OPER_UP])
+def is_settled(body: bytes) -> bool:
+    """Whether the link in an answer carries packets (IF_OPER_UP of RFC 2863) or was taken down on purpose."""
+    down = not _LINK.unpack_from(body)[3] & _IFF_UP
+    return down or attributes(body, _LINK.size).get(_IFLA_OPERSTATE) == bytes([_OPER_UP])
 
 
 def owned_addresses(answers: Iterable[bytes]) -> dict[int, list[str]]:
@@ -239,8 +245,20 @@ def counters(body: bytes) -> LinkCounters:
 
 
 def routes(answers: Iterable[bytes], names: dict[int, str]) -> tuple[RouteFact, ...]:
-    """Unicast routes of the main table, one fact per next hop."""
-    facts = []
+    """Unicast routes of the main table, one fact per next hop; `names` are those of `route_devices`."""
+    return tuple(
+        RouteFact(destination=destination, device=names.get(index, ""), gateway=gateway)
+        for destination, index, gateway in _hops(answers)
+    )
+
+
+def route_devices(answers: Iterable[bytes]) -> set[int]:
+    """The interface indices the routes in `answers` lead through."""
+    return {index for _, index, _ in _hops(answers) if index}
+
+
+def _hops(answers: Iterable[bytes]) -> Iterator[tuple[str, int, str]]:
+    """(destination CIDR, interface index, gateway) of every next hop of a unicast route of the main table."""
     for body in answers:
         family, length, _, _, table, _, _, kind, _ = _ROUTE.unpack_from(body)
         if table != _TABLE_MAIN or kind != _TYPE_UNICAST:
@@ -248,11 +266,8 @@ def routes(answers: Iterable[bytes], names: dict[int, str]) -> tuple[RouteFact, 
         found = attributes(body, _ROUTE.size)
         packed = found.get(_RTA_DST, b"\0" * (4 if family == socket.AF_INET else 16))
         destination = f"{socket.inet_ntop(family, packed)}/{length}"
-        hops = _next_hops(found[_RTA_MULTIPATH]) if _RTA_MULTIPATH in found else [found]
-        for hop in hops:
-            index = as_u32(hop[_RTA_OIF]) if _RTA_OIF in hop else 0
-            facts.append(RouteFact(destination=destination, device=names.get(index, ""), gateway=_gateway(hop, family)))
-    return tuple(facts)
+        for hop in _next_hops(found[_RTA_MULTIPATH]) if _RTA_MULTIPATH in found else [found]:
+            yield destination, as_u32(hop[_RTA_OIF]) if _RTA_OIF in hop else 0, _gateway(hop, family)
 
 
 def _addresses(answers: Iterable[bytes], *, every: bool) -> dict[int, list[str]]:
