@@ -246,7 +246,7 @@ def test_ten_thousand_ports_one_by_one_and_as_a_range(start_proxy: Callable[...,
     ]
     proxy.control.must_hold(*both)
     stats = proxy.stats()
-    assert (stats["ports"], stats["descriptors"]) == (30_000, 10_316)
+    assert (stats["ports"], stats["descriptors"]) == (30_000, 158 + 316)
     assert not can_take("udp", "::", 29_999)
     proxy.control.replace()
     assert can_take("udp", "::", 29_999)
@@ -255,13 +255,55 @@ def test_ten_thousand_ports_one_by_one_and_as_a_range(start_proxy: Callable[...,
 
 def test_too_few_descriptors_is_a_clear_error_and_nothing_is_held(start_proxy: Callable[..., Proxy]) -> None:
     proxy = start_proxy("--max-files", "400")
-    many = [tcp_hold(port, 80, "0.0.0.0") for port in range(9000, 9300)]
-    error = proxy.control.hold(*many)["error"]
+    for port in range(9000, 9200):
+        proxy.control.must_hold(tcp_hold(port, 80, "0.0.0.0"))
+    # What comes in one request takes few descriptors, one by one or as a range.
+    proxy.control.must_hold(
+        *[tcp_hold(port, 80, "0.0.0.0") for port in range(10_000, 10_100)], tcp_hold(20_000, 80, "0.0.0.0", count=128)
+    )
+    proxy.control.must_hold(*[tcp_hold(port, 80, "0.0.0.0") for port in range(11_000, 11_009)])
+    assert proxy.stats()["descriptors"] == 206
+    proxy.control.must_hold(*[tcp_hold(port, 80, "0.0.0.0") for port in (12_000, 12_001)])
+    # Full: not even one more. What was refused left nothing behind.
+    error = proxy.control.hold(tcp_hold(13_000, 80, "0.0.0.0"))["error"]
     assert error["reason"] == "EMFILE"
     assert "descriptors" in error["message"]
-    assert proxy.stats()["descriptors"] == 0
-    assert can_take("tcp", "0.0.0.0", 9000)
-    proxy.control.must_hold(tcp_hold(9000, 80, "0.0.0.0", count=3000))
+    answer = proxy.control.hold(tcp_hold(13_000, 80, "0.0.0.0", count=300))
+    assert answer["error"]["reason"] == "EMFILE"
+    assert proxy.stats()["descriptors"] == 208
+    assert can_take("tcp", "0.0.0.0", 13_000)
+
+
+def test_ports_asked_for_together_can_be_given_up_one_by_one(proxy: Proxy) -> None:
+    """They share segments: letting one go must not disturb its neighbours, not even for a moment."""
+    with serving(echo, port=5000):
+        proxy.control.must_hold(*[tcp_hold(port, 5000, "0.0.0.0", key=str(port)) for port in range(9000, 9300)])
+        before = inodes()
+        with connect("127.0.0.1", 9001) as neighbour, connect("127.0.0.1", 9002) as victim:
+            for client in (neighbour, victim):
+                client.sendall(b"x")
+                assert client.recv(1) == b"x"
+            gone = {9000, 9002, 9127, 9128, 9299}
+            proxy.control.call("release", keys=["9002"])
+            proxy.control.call("release", keys=["9000", "9127", "9128", "9299"])
+            with pytest.raises(ConnectionResetError):
+                victim.recv(1)
+            neighbour.sendall(b"y")
+            assert neighbour.recv(1) == b"y"
+        assert inodes() == {port: inode for port, inode in before.items() if port not in gone | {5000}} | {
+            5000: before[5000]
+        }
+        for port in (9001, 9003, 9126, 9129, 9255, 9256, 9298):
+            with connect("127.0.0.1", port) as client:
+                client.sendall(b"x")
+                assert client.recv(1) == b"x"
+        for port in gone:
+            assert can_take("tcp", "0.0.0.0", port)
+        proxy.control.must_hold(tcp_hold(9000, 5000, "0.0.0.0", key="9000"))
+        proxy.control.call("release", keys=[str(port) for port in range(9000, 9300)])
+        stats = proxy.stats()
+        assert (stats["holds"], stats["ports"], stats["descriptors"]) == (0, 0, 0)
+        assert inodes().keys() == {5000}
 
 
 def test_losing_the_controller_changes_nothing(proxy: Proxy) -> None:

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from landbridge.errors import LandbridgeError
 from landbridge.proxy.control import Control
-from landbridge.proxy.doors import Porch
-from landbridge.proxy.held import Held
 from landbridge.proxy.loop import Loop
+from landbridge.proxy.porch import Porch
 from landbridge.proxy.table import HoldTable
 from landbridge.proxy.tcp import TcpRelay
 from landbridge.proxy.udp import IDLE_TIMEOUT, MAX_FLOWS, UdpRelay
@@ -54,8 +53,8 @@ def serve(listener: socket.socket, limit: int, udp_idle: float) -> None:
     end_on_signals(loop)
     tcp = TcpRelay(loop)
     udp = UdpRelay(loop, udp_idle, min(MAX_FLOWS, limit // 8))
-    streams: Porch[Held] = Porch(loop, tcp.serve)
-    datagrams: Porch[Held] = Porch(loop, udp.serve)
+    streams = Porch(loop, tcp.serve)
+    datagrams = Porch(loop, udp.serve)
     table = HoldTable(streams=streams, datagrams=datagrams, max_descriptors=limit - max(limit // 8, RESERVE))
 
     def traffic() -> dict[str, int]:

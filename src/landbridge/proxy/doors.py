@@ -1,59 +1,58 @@
 """Bound host sockets as doors: how they are kept, and how one learns that somebody knocks.
 
-A `Single` is one socket with its own descriptor. A `Range` keeps many sockets with few descriptors: it opens up
-to `SEGMENT` of them, registers each in an epoll of the segment, queues all of them as SCM_RIGHTS in a socket
-pair and closes its own copies. A queued socket stays bound and listening, and epoll goes on reporting it (epoll
-watches the open file, not the number, epoll(7)); MSG_PEEK hands out copies when one is needed. So 128 ports cost
-two descriptors instead of 128, and no Python object. unix(7) bounds queued descriptors by RLIMIT_NOFILE only for
-processes without CAP_SYS_RESOURCE and CAP_SYS_ADMIN. Nothing about relaying belongs here.
+A `Single` is one socket with its own descriptor. A `Segment` keeps many sockets with two descriptors: it
+registers each in an epoll of its own, queues all of them as SCM_RIGHTS in a socket pair and closes its copies. A
+queued socket stays bound and listening, and epoll goes on reporting it (epoll watches the open file, not the
+number, epoll(7)); MSG_PEEK hands out copies when one is needed. So 128 ports cost two descriptors instead of 128,
+and no Python object. unix(7) bounds queued descriptors by RLIMIT_NOFILE only for processes without
+CAP_SYS_RESOURCE and CAP_SYS_ADMIN. A *place* is a socket's number within its door. Nothing here knows whose a
+place is.
 """
 
 import array
-import contextlib
 import errno
 import select
 import socket
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from collections.abc import Collection, Iterator, Sequence
 
-from landbridge.errors import HoldFailed
-from landbridge.model.hold import Hold
-from landbridge.proxy.loop import Loop, close_fd
-from landbridge.proxy.sockets import open_port
+from landbridge.proxy.loop import close_fd
 
+# Linux passes up to 253 descriptors at once (SCM_MAX_FD); taking them out costs about half a microsecond each.
 SEGMENT = 128
-# From here on a range is cheaper in descriptors than single sockets.
-RANGE_FROM = 4
-# Sockets of ranges kept open between two knocks, over all ranges.
+# Sockets of segments kept open between two knocks, over all segments.
 KEPT_OPEN = 64
 _INT = array.array("i").itemsize
 
 
 class Single:
-    """One bound socket."""
+    """One bound socket; its place is 0."""
 
-    __slots__ = ("_index", "_socket")
+    __slots__ = ("_socket",)
 
-    def __init__(self, hold: Hold, index: int) -> None:
-        """Bind the `index`-th port of `hold`. Raises: HoldFailed."""
-        self._index = index
-        self._socket = open_port(hold, index)
+    descriptors = 1
+
+    def __init__(self, sock: socket.socket) -> None:
+        """`sock` is the door's from here on."""
+        self._socket = sock
 
     def fileno(self) -> int:
         """The descriptor to watch."""
         return self._socket.fileno()
 
     def knocks(self) -> Iterator[int]:
-        """Indexes of the ports somebody knocked at: there is only one."""
-        yield self._index
+        """Places somebody knocked at: there is only one."""
+        yield 0
 
-    def borrow(self, index: int) -> socket.socket:
-        """The socket of port `index`, until `give_back`."""
+    def borrow(self, place: int) -> socket.socket:
+        """The socket, until `give_back`."""
         return self._socket
 
-    def give_back(self, index: int) -> None:
+    def give_back(self, place: int) -> None:
         """End of `borrow`."""
+
+    def drop(self, places: Collection[int]) -> None:
+        """Give up some places but not all: with one there is no such case."""
 
     def close(self) -> None:
         """Give the port up."""
@@ -61,200 +60,150 @@ class Single:
 
 
 class Spares:
-    """Copies of range sockets that were in use a moment ago, oldest closed first."""
+    """Copies of parked sockets that were in use a moment ago, oldest closed first."""
 
     def __init__(self, limit: int = KEPT_OPEN) -> None:
         self._limit = limit
         self._idle: OrderedDict[tuple[int, int], Segment] = OrderedDict()
 
-    def keep(self, segment: "Segment", index: int) -> None:
-        """`index` of `segment` is idle from now on."""
-        self._idle[id(segment), index] = segment
+    def keep(self, segment: "Segment", place: int) -> None:
+        """The copy of `place` is idle from now on."""
+        self._idle[id(segment), place] = segment
         while len(self._idle) > self._limit:
             (_, oldest), owner = self._idle.popitem(last=False)
-            owner.drop(oldest)
+            owner.close_copy(oldest)
 
-    def reuse(self, segment: "Segment", index: int) -> None:
-        """`index` of `segment` is in use again, or gone."""
-        self._idle.pop((id(segment), index), None)
+    def reuse(self, segment: "Segment", place: int) -> None:
+        """The copy of `place` is in use again, or gone."""
+        self._idle.pop((id(segment), place), None)
 
 
 class Segment:
-    """Up to `SEGMENT` consecutive ports of one hold, parked."""
+    """Up to `SEGMENT` sockets, parked."""
 
-    __slots__ = ("_at", "_copies", "_epoll", "_first", "_numbers", "_park", "_spares", "_users")
+    __slots__ = ("_copies", "_epoll", "_numbers", "_park", "_parked", "_spares", "_users")
 
-    def __init__(self, hold: Hold, first: int, size: int, spares: Spares) -> None:
-        """Bind ports `first` … `first` + `size` - 1 of `hold`. Raises: HoldFailed; nothing stays bound then."""
-        self._first = first
+    descriptors = 2
+
+    def __init__(self, sockets: Sequence[socket.socket], spares: Spares) -> None:
+        """Take over `sockets`; their places are their order here.
+
+        Raises: OSError (ETOOMANYREFS, EMFILE, ENOSPC); the sockets are still the caller's then.
+        """
         self._spares = spares
         self._copies: dict[int, socket.socket] = {}
         self._users: dict[int, int] = {}
-        with contextlib.ExitStack() as undo:
-            sockets = []
-            for index in range(first, first + size):
-                sockets.append(undo.enter_context(open_port(hold, index)))
-            self._numbers = array.array("i", [sock.fileno() for sock in sockets])
+        # What epoll reports is the number a socket had while it was registered.
+        self._numbers = array.array("i", [sock.fileno() for sock in sockets])
+        self._parked = bytes(range(len(sockets)))
+        self._park = park(self._numbers)
+        try:
+            self._epoll = select.epoll()
             try:
-                self._park, self._epoll = self._queue()
-            except OSError as error:
-                reason = errno.errorcode.get(error.errno or 0, "EIO")
-                raise HoldFailed(f"cannot park sockets: {error}", reason=reason, key=hold.key) from error
-
-    def _queue(self) -> tuple[socket.socket, select.epoll]:
-        """Watch the open sockets and queue them to ourselves."""
-        park, sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        with sender:
-            try:
-                watcher = select.epoll()
-                try:
-                    for number in self._numbers:
-                        watcher.register(number, select.EPOLLIN)
-                    sender.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, self._numbers)])
-                except OSError:
-                    watcher.close()
-                    raise
+                for number in self._numbers:
+                    self._epoll.register(number, select.EPOLLIN)
             except OSError:
-                park.close()
+                self._epoll.close()
                 raise
-        return park, watcher
+        except OSError:
+            self._park.close()
+            raise
+        for sock in sockets:
+            sock.close()
 
     def fileno(self) -> int:
         """The descriptor to watch: the epoll of the segment."""
         return self._epoll.fileno()
 
     def knocks(self) -> Iterator[int]:
-        """Indexes, counted over the whole hold, of the ports somebody knocked at."""
+        """Places somebody knocked at."""
         for number, _ in self._epoll.poll(0, SEGMENT):
-            yield self._first + self._numbers.index(number)
+            yield self._numbers.index(number)
 
-    def borrow(self, index: int) -> socket.socket:
-        """A copy of the socket of port `index`, until `give_back`; copies are kept for a while.
+    def borrow(self, place: int) -> socket.socket:
+        """A copy of the socket of `place`, until `give_back`; copies are kept for a while.
 
         Raises: OSError(EMFILE) when there is no room to take the parked sockets out for a moment.
         """
-        copy = self._copies.get(index)
+        copy = self._copies.get(place)
         if copy is None:
-            copy = self._copies[index] = self._peek(index - self._first)
+            numbers = self._peek()
+            # Non-blocking already: that belongs to the open file, which is the same one.
+            copy = self._copies[place] = socket.socket(fileno=numbers.pop(self._parked.index(place)))
+            _close_all(numbers)
         else:
-            self._spares.reuse(self, index)
-        self._users[index] = self._users.get(index, 0) + 1
+            self._spares.reuse(self, place)
+        self._users[place] = self._users.get(place, 0) + 1
         return copy
 
-    def give_back(self, index: int) -> None:
+    def give_back(self, place: int) -> None:
         """End of `borrow`."""
-        self._users[index] -= 1
-        if not self._users[index]:
-            del self._users[index]
-            self._spares.keep(self, index)
+        self._users[place] -= 1
+        if not self._users[place]:
+            del self._users[place]
+            self._spares.keep(self, place)
 
-    def drop(self, index: int) -> None:
-        """Close the idle copy of port `index`; the port stays bound."""
-        self._copies.pop(index).close()
+    def close_copy(self, place: int) -> None:
+        """Close the idle copy of `place`; the port stays bound."""
+        self._copies.pop(place).close()
+
+    def drop(self, places: Collection[int]) -> None:
+        """Give up some places, none of them borrowed; the others are parked anew, bound without a gap.
+
+        Raises: OSError(EMFILE) when there is no room to do so; everything is still bound then.
+        """
+        gone = [place for place in self._parked if place in places]
+        numbers = self._peek()
+        try:
+            left = [(place, number) for place, number in zip(self._parked, numbers, strict=True) if place not in places]
+            parked = park(array.array("i", [number for _, number in left]))
+        finally:
+            _close_all(numbers)
+        self._park.close()
+        self._park = parked
+        self._parked = bytes(place for place, _ in left)
+        for place in gone:
+            if place in self._copies:
+                self._spares.reuse(self, place)
+                self.close_copy(place)
 
     def close(self) -> None:
-        """Give all ports up."""
-        for index, copy in self._copies.items():
-            self._spares.reuse(self, index)
-            copy.close()
-        self._copies.clear()
+        """Give all places up, none of them borrowed."""
+        for place in tuple(self._copies):
+            self._spares.reuse(self, place)
+            self.close_copy(place)
         self._epoll.close()
         self._park.close()
 
-    def _peek(self, place: int) -> socket.socket:
+    def _peek(self) -> "array.array[int]":
+        """Open descriptors of all parked sockets, in order. Raises: OSError(EMFILE)."""
         numbers = array.array("i")
-        space = socket.CMSG_SPACE(len(self._numbers) * _INT)
+        space = socket.CMSG_SPACE(len(self._parked) * _INT)
         _, control, _, _ = self._park.recvmsg(1, space, socket.MSG_PEEK | socket.MSG_CMSG_CLOEXEC)
         for _, _, data in control:
             numbers.frombytes(data[: len(data) - len(data) % _INT])
-        try:
-            # The kernel hands out as many as there is room for (MSG_CTRUNC).
-            if len(numbers) <= place:
-                raise OSError(errno.EMFILE, "no room to take a parked socket out")
-            # Non-blocking already: that belongs to the open file, which is the same one.
-            return socket.socket(fileno=numbers.pop(place))
-        finally:
-            for number in numbers:
-                close_fd(number)
+        # The kernel hands out as many as there is room for (MSG_CTRUNC).
+        if len(numbers) < len(self._parked):
+            _close_all(numbers)
+            raise OSError(errno.EMFILE, "no room to take parked sockets out")
+        return numbers
 
 
 Door = Single | Segment
 
-Owner = TypeVar("Owner")
+
+def park(numbers: "array.array[int]") -> socket.socket:
+    """Queue descriptors to ourselves. Returns the socket they wait in. Raises: OSError."""
+    waiting, sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with sender:
+        try:
+            sender.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers)])
+        except OSError:
+            waiting.close()
+            raise
+    return waiting
 
 
-class Porch(Generic[Owner]):
-    """All doors of one transport in one epoll, itself one descriptor of the loop, so that waiting at 10,000 doors
-    costs a dictionary entry each and all of them can be left alone for a while at once."""
-
-    def __init__(self, loop: Loop, serve: Callable[[Owner, Door, int], float]) -> None:
-        """`serve(owner, door, index)` is called while somebody waits at port `index` of `door`; it returns how
-        many seconds to leave everybody waiting (0: none)."""
-        self._loop = loop
-        self._serve = serve
-        self._epoll = select.epoll()
-        self._doors: dict[int, tuple[Door, Owner]] = {}
-        self._open = True
-        loop.watch(self._epoll.fileno(), select.EPOLLIN, self._on_knock)
-
-    def add(self, door: Door, owner: Owner) -> None:
-        """Wait at `door` on behalf of `owner`. Raises: OSError(ENOSPC) beyond fs.epoll.max_user_watches."""
-        number = door.fileno()
-        self._epoll.register(number, select.EPOLLIN)
-        self._doors[number] = (door, owner)
-
-    def remove(self, door: Door) -> None:
-        """Stop waiting at `door`, which is still open."""
-        number = door.fileno()
-        if self._doors.pop(number, None) is not None:
-            self._epoll.unregister(number)
-
-    def pause(self, seconds: float) -> None:
-        """Leave everybody waiting for a while: the kernel's queue keeps them."""
-        if self._open:
-            self._open = False
-            self._loop.unwatch(self._epoll.fileno())
-            self._loop.later(seconds, self._resume)
-
-    def close(self) -> None:
-        """Stop waiting at all; the doors belong to their owners."""
-        self._loop.unwatch(self._epoll.fileno())
-        self._epoll.close()
-
-    def _resume(self) -> None:
-        self._open = True
-        self._loop.watch(self._epoll.fileno(), select.EPOLLIN, self._on_knock)
-
-    def _on_knock(self, events: int) -> None:
-        for number, _ in self._epoll.poll(0, SEGMENT):
-            entry = self._doors.get(number)
-            if entry is None:
-                continue
-            door, owner = entry
-            for index in door.knocks():
-                if seconds := self._serve(owner, door, index):
-                    self.pause(seconds)
-                    return
-
-
-def price(hold: Hold) -> int:
-    """How many descriptors the doors of `hold` cost."""
-    if hold.count < RANGE_FROM:
-        return hold.count
-    return 2 * -(-hold.count // SEGMENT)
-
-
-def open_doors(hold: Hold, spares: Spares) -> tuple[Door, ...]:
-    """Bind everything `hold` asks for, or nothing. Raises: HoldFailed."""
-    doors: list[Door] = []
-    try:
-        if hold.count < RANGE_FROM:
-            doors.extend(Single(hold, index) for index in range(hold.count))
-        else:
-            for first in range(0, hold.count, SEGMENT):
-                doors.append(Segment(hold, first, min(SEGMENT, hold.count - first), spares))
-    except HoldFailed:
-        for door in doors:
-            door.close()
-        raise
-    return tuple(doors)
+def _close_all(numbers: "array.array[int]") -> None:
+    for number in numbers:
+        close_fd(number)

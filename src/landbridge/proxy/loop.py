@@ -11,6 +11,7 @@ import itertools
 import os
 import select
 import time
+import traceback
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -78,8 +79,13 @@ class Loop:
         """Wait for something to do and do it."""
         for fd, events in self._epoll.poll(self._patience(), BATCH):
             handler = self._handlers.get(fd)
-            if handler is not None:
+            if handler is None:
+                continue
+            try:
                 handler(events)
+            except Exception:
+                # A mistake in one connection must not cost all others their ports; it is told, not hidden.
+                traceback.print_exc()
         # Only what is queued now: work that asks for yet another turn must not starve the descriptors.
         for _ in range(len(self._ready)):
             self._ready.popleft()()

@@ -6,6 +6,7 @@ repeats the `seq`. What arrives is checked here, once, and only `Hold` values go
 """
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -136,11 +137,13 @@ def parse_hold(item: object) -> Hold:
         raise Invalid(f"unknown fields of a hold: {', '.join(sorted(unknown))}")
     values: dict[str, Any] = _DEFAULTS | item
     try:
+        for name in ("proto", "host_ip", "target_ip"):
+            # The same few words in thousands of holds.
+            values[name] = sys.intern(_text(values[name], name))
         hold = Hold(**values)
-    except TypeError as error:
+    except (KeyError, TypeError) as error:
         raise Invalid(f"a hold lacks fields: {error}") from error
-    for name in ("key", "proto", "host_ip", "target_ip"):
-        _text(values[name], name)
+    _text(hold.key, "key")
     if hold.proto not in PROTOCOLS:
         raise Invalid(f"{hold.key}: unknown protocol {hold.proto!r}")
     if type(hold.relay) is not bool or type(hold.count) is not int or hold.count < 1:

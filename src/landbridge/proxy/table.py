@@ -6,27 +6,31 @@ reads or writes messages, and nothing moves traffic.
 """
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace as with_changes
 
 from landbridge.errors import HoldFailed
 from landbridge.model.hold import Hold
-from landbridge.proxy.doors import Porch, Spares, open_doors, price
-from landbridge.proxy.held import Held
+from landbridge.proxy.doors import Door, Spares
+from landbridge.proxy.held import Held, Span
 from landbridge.proxy.holders import Holders, overlaps
+from landbridge.proxy.packer import Packer
+from landbridge.proxy.porch import Porch
 from landbridge.proxy.protocol import Retarget
 
 
 class HoldTable:
     """What is held, by key."""
 
-    def __init__(self, *, streams: Porch[Held], datagrams: Porch[Held], max_descriptors: int) -> None:
+    def __init__(self, *, streams: Porch, datagrams: Porch, max_descriptors: int) -> None:
         """`streams` and `datagrams` wait at the doors; holds together use up to `max_descriptors`."""
         self._streams = streams
         self._datagrams = datagrams
         self._max_descriptors = max_descriptors
         self._spares = Spares()
         self._held: dict[str, Held] = {}
+        # Places of doors that could not be closed for want of descriptors.
+        self._owed: dict[Door, set[int]] = {}
         self.descriptors = 0
         self.ports = 0
 
@@ -39,31 +43,23 @@ class HoldTable:
         Raises: HoldFailed, reason EEXIST for a key that holds something else, EMFILE when descriptors would run
         out, else the errno of the socket call, with the holder for EADDRINUSE.
         """
-        new = []
         known = []
-        holders = Holders()
-        try:
-            for hold in holds:
-                held = self._held.get(hold.key)
-                if held is None:
-                    self._held[hold.key] = self._open(hold, holders)
-                    new.append(hold.key)
-                elif held.hold.binding == hold.binding:
-                    known.append((held, hold))
-                else:
-                    raise HoldFailed("this key holds another port", reason="EEXIST", key=hold.key)
-        except HoldFailed:
-            self.release(new)
-            raise
+        fresh: dict[str, Hold] = {}
+        for hold in holds:
+            held = self._held.get(hold.key)
+            if (held.hold if held else fresh.setdefault(hold.key, hold)).binding != hold.binding:
+                raise HoldFailed("this key holds another port", reason="EEXIST", key=hold.key)
+            if held is not None:
+                known.append((held, hold))
+        failures = self._open(fresh, all_or_none=True)
+        if failures:
+            raise failures[0]
         for held, hold in known:
             self._lead(held, hold)
 
     def release(self, keys: Iterable[str]) -> None:
         """Give up the ports of `keys` and cut what came in through them. Unknown keys are no error."""
-        for key in keys:
-            held = self._held.pop(key, None)
-            if held is not None:
-                self._close(held)
+        self._close([held for key in keys if (held := self._held.pop(key, None)) is not None])
 
     def retarget(self, targets: Sequence[Retarget]) -> None:
         """Lead all of `targets` elsewhere, or none; sockets stay, what was connected to the old target is cut.
@@ -91,53 +87,52 @@ class HoldTable:
         spare = {held.hold.binding: held for held in self._held.values()}
         wanted = {hold.key: hold for hold in holds}
         kept = {key: held for key, hold in wanted.items() if (held := spare.pop(hold.binding, None)) is not None}
-        self._held = kept
-        for held in spare.values():
-            self._close(held)
-        failures = []
-        holders = Holders()
-        for key, hold in wanted.items():
-            if key in kept:
-                self._lead(kept[key], hold)
-                continue
-            try:
-                self._held[key] = self._open(hold, holders)
-            except HoldFailed as failure:
-                failures.append(failure)
-        return failures
+        self._held = kept.copy()
+        self._close(tuple(spare.values()))
+        for key, held in kept.items():
+            self._lead(held, wanted.pop(key))
+        return self._open(wanted, all_or_none=False)
 
     def clear(self) -> None:
         """Release everything."""
         self.release(tuple(self._held))
 
-    def _open(self, hold: Hold, holders: Holders) -> Held:
-        cost = price(hold)
-        if self.descriptors + cost > self._max_descriptors:
-            text = f"{self.descriptors} of {self._max_descriptors} descriptors are in use, {cost} more are needed"
-            raise HoldFailed(text, reason="EMFILE", key=hold.key)
+    def _open(self, holds: Mapping[str, Hold], *, all_or_none: bool) -> list[HoldFailed]:
+        """Bind `holds`, by key, and take them into the table. Returns what failed; with `all_or_none` the first
+        failure is the only one and nothing is bound."""
+        self._settle()
+        packer = Packer(self._max_descriptors - self.descriptors, self._spares)
+        holders = Holders()
+        failures = []
+        opened: dict[str, Held] = {}
+        for key, hold in holds.items():
+            try:
+                opened[key] = packer.open(hold)
+            except HoldFailed as failure:
+                if failure.reason == "EADDRINUSE":
+                    failure.holder = self._holder(hold, failure.port, opened, holders)
+                failures.append(failure)
+                if all_or_none:
+                    packer.undo()
+                    return failures
+        packed = packer.finish()
         try:
-            doors = open_doors(hold, self._spares)
-        except HoldFailed as failure:
-            if failure.reason == "EADDRINUSE":
-                failure.holder = self._own(hold, failure.port) or holders.find(
-                    hold.proto, hold.host_ip, failure.port
-                )
-            raise
-        held = Held(hold, doors)
-        self.descriptors += cost
-        self.ports += hold.count
-        try:
-            for door in doors:
-                self._porch(hold).add(door, held)
+            for door, spans in packed:
+                self._porch(spans[0].held.hold).add(door, spans)
         except OSError as error:
-            self._close(held)
+            for door, spans in packed:
+                self._porch(spans[0].held.hold).remove(door, set(spans))
+            packer.undo()
             reason = errno.errorcode.get(error.errno or 0, "EIO")
-            raise HoldFailed(f"cannot watch: {error}", reason=reason, key=hold.key) from error
-        return held
+            return [HoldFailed(f"cannot watch: {error}", reason=reason, key=key) for key in opened]
+        self.descriptors += sum(door.descriptors for door, _ in packed)
+        self.ports += sum(held.hold.count for held in opened.values())
+        self._held |= opened
+        return failures
 
-    def _own(self, hold: Hold, port: int) -> str:
-        """The hold of ours that has `port`, if the address allows: parked sockets belong to no process to find."""
-        for key, held in self._held.items():
+    def _holder(self, hold: Hold, port: int, opened: Mapping[str, Held], holders: Holders) -> str:
+        """Who has `port`: a hold of ours, whose parked socket belongs to no process to be found, or a process."""
+        for held in (*self._held.values(), *opened.values()):
             other = held.hold
             if (
                 other.proto == hold.proto
@@ -145,8 +140,8 @@ class HoldTable:
                 and (":" in other.host_ip) == (":" in hold.host_ip)
                 and overlaps(other.host_ip, hold.host_ip)
             ):
-                return f"landbridge ({key})"
-        return ""
+                return f"landbridge ({other.key})"
+        return holders.find(hold.proto, hold.host_ip, port)
 
     def _lead(self, held: Held, hold: Hold) -> None:
         """`held` serves `hold` from now on; both have one binding."""
@@ -155,13 +150,32 @@ class HoldTable:
         if moved:
             held.cut()
 
-    def _close(self, held: Held) -> None:
-        held.cut()
-        for door in held.doors:
-            self._porch(held.hold).remove(door)
-            door.close()
-        self.descriptors -= price(held.hold)
-        self.ports -= held.hold.count
+    def _close(self, gone: Sequence[Held]) -> None:
+        """Cut and close what has left the table, door by door."""
+        by_door: dict[Door, list[Span]] = {}
+        for held in gone:
+            held.cut()
+            self.ports -= held.hold.count
+            for span in held.spans:
+                by_door.setdefault(span.door, []).append(span)
+        for door, spans in by_door.items():
+            if self._porch(spans[0].held.hold).remove(door, set(spans)):
+                places = {place for span in spans for place in span.places()}
+                self._owed[door] = self._owed.get(door, set()) | places
+            else:
+                self._owed.pop(door, None)
+                door.close()
+                self.descriptors -= door.descriptors
+        self._settle()
 
-    def _porch(self, hold: Hold) -> Porch[Held]:
+    def _settle(self) -> None:
+        """Close the released places of doors that stay. What fails for want of descriptors is tried again later."""
+        for door, places in tuple(self._owed.items()):
+            try:
+                door.drop(places)
+            except OSError:
+                return
+            del self._owed[door]
+
+    def _porch(self, hold: Hold) -> Porch:
         return self._datagrams if hold.proto == "udp" else self._streams

@@ -15,8 +15,7 @@ import termios
 import time
 from pathlib import Path
 
-from landbridge.proxy.doors import Door
-from landbridge.proxy.held import Held
+from landbridge.proxy.held import Held, Span
 from landbridge.proxy.loop import Loop
 from landbridge.proxy.sockets import family_of, reset_on_close
 from landbridge.proxy.stream import CHUNK, Ended, Pipes, Stream
@@ -46,10 +45,10 @@ class TcpRelay:
         self._connecting: dict[Connection, float] = {}
         self._watching = False
 
-    def serve(self, held: Held, door: Door, index: int) -> float:
-        """Accept what waits at port `index` of `door`. Returns how many seconds to leave everybody waiting."""
+    def serve(self, span: Span, place: int) -> float:
+        """Accept who waits at `place`. Returns how many seconds to leave everybody waiting."""
         try:
-            listener = door.borrow(index)
+            listener = span.door.borrow(place)
         except OSError:
             return BACK_OFF
         try:
@@ -62,9 +61,9 @@ class TcpRelay:
                     if error.errno in _EXHAUSTED:
                         return BACK_OFF
                     continue  # that one client is gone again (ECONNABORTED and the network errors of accept(2))
-                self._greet(held, client, index)
+                self._greet(span.held, client, span.target(place))
         finally:
-            door.give_back(index)
+            span.door.give_back(place)
         return 0.0
 
     def close(self) -> None:
@@ -75,7 +74,7 @@ class TcpRelay:
         """`connection` no longer waits for its target."""
         self._connecting.pop(connection, None)
 
-    def _greet(self, held: Held, client: socket.socket, index: int) -> None:
+    def _greet(self, held: Held, client: socket.socket, target: tuple[str, int]) -> None:
         self.accepted += 1
         client.settimeout(0.0)
         if not held.hold.relay or held.hold.proto != "tcp":
@@ -83,7 +82,7 @@ class TcpRelay:
             client.close()
             return
         try:
-            upstream = start_connect(*held.target(index))
+            upstream = start_connect(*target)
         except OSError:
             reset_on_close(client)
             client.close()

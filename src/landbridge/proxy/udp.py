@@ -11,8 +11,7 @@ import struct
 import time
 from collections import OrderedDict
 
-from landbridge.proxy.doors import Door
-from landbridge.proxy.held import Held
+from landbridge.proxy.held import Span
 from landbridge.proxy.loop import Loop
 from landbridge.proxy.sockets import IP_PKTINFO, family_of
 
@@ -30,21 +29,20 @@ _IN6_PKTINFO = struct.Struct("=16si")
 _CONTROL = socket.CMSG_SPACE(max(_IN_PKTINFO.size, _IN6_PKTINFO.size))
 
 Ancillary = list[tuple[int, int, bytes]]
-# Door and port asked, client address, and the local address asked, as reply_source packs it.
+# Door and place asked, client address, and the local address asked, as reply_source packs it.
 FlowKey = tuple[int, int, tuple[object, ...], bytes]
 
 
 class Flow:
     """One client talking to one local address and port."""
 
-    __slots__ = ("_client", "_control", "_door", "_door_socket", "_held", "_index", "_relay", "key", "last", "upstream")
+    __slots__ = ("_client", "_control", "_door", "_door_socket", "_held", "_place", "_relay", "key", "last", "upstream")
 
     def __init__(
         self,
         relay: "UdpRelay",
         key: FlowKey,
-        held: Held,
-        door: Door,
+        span: Span,
         upstream: socket.socket,
         control: Ancillary,
     ) -> None:
@@ -53,13 +51,13 @@ class Flow:
         self.last = time.monotonic()
         self.upstream = upstream
         self._relay = relay
-        self._held = held
-        self._door = door
-        self._index = key[1]
+        self._held = span.held
+        self._door = span.door
+        self._place = key[1]
         self._client = key[2]
         self._control = control
-        self._door_socket = door.borrow(key[1])
-        held.attach(self)
+        self._door_socket = span.door.borrow(key[1])
+        span.held.attach(self)
         relay.loop.watch(upstream.fileno(), select.EPOLLIN, self._on_reply)
 
     def send(self, data: memoryview) -> None:
@@ -77,7 +75,7 @@ class Flow:
         """End the flow. Twice is fine."""
         if self._relay.forget(self):
             self._held.detach(self)
-            self._door.give_back(self._index)
+            self._door.give_back(self._place)
             self._relay.loop.discard(self.upstream)
 
     def _on_reply(self, events: int) -> None:
@@ -113,11 +111,10 @@ class UdpRelay:
         """Number of flows."""
         return len(self._flows)
 
-    def serve(self, held: Held, door: Door, index: int) -> float:
-        """Pass on what waits at port `index` of `door`. Returns how many seconds to leave everybody
-        waiting."""
+    def serve(self, span: Span, place: int) -> float:
+        """Pass on what waits at `place`. Returns how many seconds to leave everybody waiting."""
         try:
-            sock = door.borrow(index)
+            sock = span.door.borrow(place)
         except OSError:
             return BACK_OFF
         try:
@@ -128,10 +125,10 @@ class UdpRelay:
                     break
                 except OSError:
                     continue  # an ICMP error for an earlier reply, reported once
-                if held.hold.relay:
-                    self._pass_on(held, door, index, client, control, self.scratch[:size])
+                if span.held.hold.relay:
+                    self._pass_on(span, place, client, control, self.scratch[:size])
         finally:
-            door.give_back(index)
+            span.door.give_back(place)
         return 0.0
 
     def forget(self, flow: Flow) -> bool:
@@ -145,30 +142,24 @@ class UdpRelay:
             self._flows.move_to_end(flow.key)
 
     def _pass_on(
-        self,
-        held: Held,
-        door: Door,
-        index: int,
-        client: tuple[object, ...],
-        control: Ancillary,
-        data: memoryview,
+        self, span: Span, place: int, client: tuple[object, ...], control: Ancillary, data: memoryview
     ) -> None:
         source = reply_source(control)
-        key = (id(door), index, client, source[0][2] if source else b"")
+        key = (id(span.door), place, client, source[0][2] if source else b"")
         flow = self._flows.get(key)
         if flow is None:
-            flow = self._open(key, held, door, source)
+            flow = self._open(key, span, source)
             if flow is None:
                 return
         else:
             self.touch(flow)
         flow.send(data)
 
-    def _open(self, key: FlowKey, held: Held, door: Door, source: Ancillary) -> Flow | None:
+    def _open(self, key: FlowKey, span: Span, source: Ancillary) -> Flow | None:
         """A new flow, at the cost of the one idle for longest when there are too many."""
         if len(self._flows) >= self._max_flows:
             next(iter(self._flows.values())).cut()
-        target = held.target(key[1])
+        target = span.target(key[1])
         try:
             upstream = socket.socket(family_of(target[0]), socket.SOCK_DGRAM)
         except OSError:
@@ -176,7 +167,7 @@ class UdpRelay:
         try:
             upstream.settimeout(0.0)
             upstream.connect(target)
-            flow = Flow(self, key, held, door, upstream, source)
+            flow = Flow(self, key, span, upstream, source)
         except OSError:
             upstream.close()
             return None  # no route to the target: lost likewise

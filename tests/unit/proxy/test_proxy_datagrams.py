@@ -9,10 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from landbridge.model.hold import Hold
-from landbridge.proxy.doors import Porch, Single
-from landbridge.proxy.held import Held
+from landbridge.proxy.doors import Single
+from landbridge.proxy.held import Held, Span
 from landbridge.proxy.loop import Loop
-from landbridge.proxy.sockets import IP_PKTINFO
+from landbridge.proxy.porch import Porch
+from landbridge.proxy.sockets import IP_PKTINFO, open_port
 from landbridge.proxy.udp import UdpRelay, reply_source
 
 
@@ -42,7 +43,7 @@ class World:
     def __init__(self, max_flows: int) -> None:
         self.loop = Loop()
         self.relay = UdpRelay(self.loop, 90, max_flows)
-        self.porch: Porch[Held] = Porch(self.loop, self.relay.serve)
+        self.porch = Porch(self.loop, self.relay.serve)
         self.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.server.bind(("127.0.0.1", 0))
         self.server.settimeout(10)
@@ -57,8 +58,9 @@ class World:
             target_ip="127.0.0.1",
             target_port=self.server.getsockname()[1],
         )
-        self.held = Held(hold, (Single(hold, 0),))
-        self.porch.add(self.held.doors[0], self.held)
+        self.held = Held(hold)
+        self.door = Single(open_port(hold))
+        self.porch.add(self.door, [Span(self.held, self.door, place=0, count=1, index=0)])
 
     def ask(self, client: socket.socket, question: bytes) -> tuple[str, int]:
         """Send a question through the relay, return the address the server saw."""
@@ -71,7 +73,7 @@ class World:
     def close(self) -> None:
         self.held.cut()
         self.porch.close()
-        self.held.doors[0].close()
+        self.door.close()
         self.loop.close()
         self.server.close()
 
