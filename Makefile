@@ -1,0 +1,20 @@
+# Two commands do all their own set-up on a fresh Debian 12 (root): make demo, make test.
+.PHONY: demo test unit check setup install bench clean
+
+demo: ; @scripts/setup run && .venv/bin/python demo/article.py
+
+test: ; @scripts/setup test && scripts/test
+
+# Fast, without root and without containers.
+unit: ; @.venv/bin/pytest tests/unit
+
+check: ; @.venv/bin/ruff check src tests demo bench && .venv/bin/mypy
+
+setup: ; @scripts/setup run
+
+# The command on everybody's path.
+install: setup ; @ln -sf "$(CURDIR)/bin/landbridge" /usr/local/bin/landbridge && echo "landbridge is at /usr/local/bin/landbridge"
+
+bench: ; @scripts/setup test && .venv/bin/python bench/run.py
+
+clean: ; @rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache
