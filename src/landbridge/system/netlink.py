@@ -220,9 +220,9 @@ class Netlink:
 
     def _write_sysctls(self, settings: Sequence[tuple[str, str]]) -> None:
         if settings and self._path:
-            netns.write_sysctls(self._path, settings)
+            netns.write_sysctls(self._path, _possible(settings))
         else:
-            sysctl.write_all(settings)
+            sysctl.write_all(_possible(settings))
 
 
 def set_routes(spec: RouteSpec) -> None:
@@ -256,8 +256,15 @@ def _channel_inside(spec: VethSpec) -> Channel:
     """
     announce = ((f"net/ipv4/conf/{spec.ifname}/arp_notify", "1"), (f"net/ipv6/conf/{spec.ifname}/ndisc_notify", "1"))
     with netns.inside(spec.sandbox):
-        sysctl.write_all((*announce, *spec.sysctls))
+        sysctl.write_all(_possible((*announce, *spec.sysctls)))
         return open_channel()
+
+
+def _possible(settings: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Without those of IPv6 on a kernel that has none (``ipv6.disable=1``): there they mean nothing."""
+    if os.path.exists("/proc/sys/net/ipv6/conf"):
+        return list(settings)
+    return [(key, value) for key, value in settings if not key.startswith("net/ipv6/")]
 
 
 def _configure(inside: Channel, spec: VethSpec) -> str:
