@@ -147,6 +147,29 @@ def test_ip_netns_finds_a_sandbox_in_its_directory(unique_name: Callable[[str], 
         netns.remove(path)
 
 
+def test_a_sandbox_elsewhere_can_be_shown_to_ip_netns(
+    make_netns: Callable[[str], str], unique_name: Callable[[str], str]
+) -> None:
+    name, theirs = unique_name("ns"), unique_name("ns")
+    one, two = make_netns("one"), make_netns("two")
+    netns.expose(one, name)
+    netns.expose(two, name)
+    inside = ["ip", "netns", "exec", name, "stat", "--dereference", "--format=%i", "/proc/self/ns/net"]
+    assert int(subprocess.run(inside, check=True, capture_output=True).stdout) == netns.inode(two)
+    netns.conceal(name)
+    netns.conceal(name)
+    assert not os.path.lexists(f"/run/netns/{name}")
+
+    subprocess.run(["ip", "netns", "add", theirs], check=True)
+    try:
+        with pytest.raises(Conflict):
+            netns.expose(one, theirs)
+        netns.conceal(theirs)
+        assert netns.inode(f"/run/netns/{theirs}") is not None
+    finally:
+        subprocess.run(["ip", "netns", "delete", theirs], check=True)
+
+
 FIRST_PIN_ON_A_FRESH_MACHINE = """
 import subprocess
 from landbridge.model.link import SandboxSpec

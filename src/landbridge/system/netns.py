@@ -77,6 +77,27 @@ def remove(path: str) -> None:
         raise Internal(f"unpin {path}: {error.strerror}") from error
 
 
+def expose(path: str, name: str) -> None:
+    """Let ``ip netns exec NAME`` and its like find the pin at `path`: a symbolic link where they look.
+
+    A link keeps nothing alive and needs no mount. One of the same name that leads elsewhere is replaced.
+    Raises: Conflict when `name` is a namespace of somebody else's.
+    """
+    os.makedirs(_IPROUTE2_DIRECTORIES[0], mode=0o755, exist_ok=True)
+    conceal(name)
+    try:
+        os.symlink(path, f"{_IPROUTE2_DIRECTORIES[0]}/{name}")
+    except FileExistsError as error:
+        raise Conflict(f"a network namespace is named {name} already") from error
+
+
+def conceal(name: str) -> None:
+    """Undo `expose`; a real pin of that name is left alone. Twice is fine."""
+    link = f"{_IPROUTE2_DIRECTORIES[0]}/{name}"
+    if os.path.islink(link):
+        os.unlink(link)
+
+
 def inode(path: str) -> int | None:
     """The identity of the namespace pinned at `path`; None when there is none (a left-over plain file too)."""
     try:
