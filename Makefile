@@ -1,7 +1,7 @@
 # Two commands do all their own set-up on a fresh Debian 12 (root): make demo, make test.
 .PHONY: demo test unit check setup install bench clean
 
-demo: ; @scripts/setup run && .venv/bin/python demo/article.py
+demo: ; @scripts/setup run && .venv/bin/python demo/article.py $(CLIENT)
 
 test: ; @scripts/setup test && scripts/test
 
