@@ -149,15 +149,15 @@ def apache_layer(mtime: int) -> bytes:
     return layer.finish()
 
 
-def archive(path: Path, name: str, layers: list[bytes], config: dict[str, Any], mtime: int) -> str:
-    """Write `layers` and `config` as ``docker save`` would; returns the image's id."""
+def archive(path: Path, reference: str, layers: list[bytes], config: dict[str, Any], mtime: int) -> str:
+    """Write `layers` and `config` as ``docker save`` would, named `reference`; returns the image's id."""
     digests = [hashlib.sha256(layer).hexdigest() for layer in layers]
     created = datetime.fromtimestamp(mtime, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     document = {
         "architecture": ARCHITECTURES.get(os.uname().machine, os.uname().machine),
         "config": config,
         "created": created,
-        "history": [{"created": created, "created_by": f"demo/images.py {name}"} for _ in layers],
+        "history": [{"created": created, "created_by": "demo/images.py"} for _ in layers],
         "os": "linux",
         "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}" for digest in digests]},
     }
@@ -166,7 +166,7 @@ def archive(path: Path, name: str, layers: list[bytes], config: dict[str, Any], 
     manifest = [
         {
             "Config": f"{identity}.json",
-            "RepoTags": [f"{name}:latest"],
+            "RepoTags": [reference],
             "Layers": [f"{digest}/layer.tar" for digest in digests],
         }
     ]
@@ -179,12 +179,12 @@ def archive(path: Path, name: str, layers: list[bytes], config: dict[str, Any], 
     return f"sha256:{identity}"
 
 
-def _busybox(path: Path) -> str:
+def _busybox(path: Path, reference: str) -> str:
     mtime = int(BUSYBOX.stat().st_mtime)
-    return archive(path, "busybox", [busybox_layer(mtime)], {"Cmd": ["sh"], "Env": [PATH]}, mtime)
+    return archive(path, reference, [busybox_layer(mtime)], {"Cmd": ["sh"], "Env": [PATH]}, mtime)
 
 
-def _httpd(path: Path) -> str:
+def _httpd(path: Path, reference: str) -> str:
     mtime = int(BUSYBOX.stat().st_mtime)
     config = {
         "Cmd": ["httpd", "-f", "-v", "-p", "80", "-h", "/var/www"],
@@ -193,10 +193,10 @@ def _httpd(path: Path) -> str:
         # As process 1 it has no handler for SIGTERM and would be waited for in vain.
         "StopSignal": "SIGKILL",
     }
-    return archive(path, "httpd", [busybox_layer(mtime), page_layer(mtime)], config, mtime)
+    return archive(path, reference, [busybox_layer(mtime), page_layer(mtime)], config, mtime)
 
 
-def apache(path: Path) -> str:
+def apache(path: Path, reference: str = "apache:latest") -> str:
     """Write an image of Debian's apache2 to `path`; returns its id. Raises: FileNotFoundError without apache2."""
     base = int(BUSYBOX.stat().st_mtime)
     mtime = int(APACHE.stat().st_mtime)
@@ -205,15 +205,18 @@ def apache(path: Path) -> str:
         "Env": [PATH],
         "ExposedPorts": {"80/tcp": {}},
     }
-    return archive(path, "apache", [busybox_layer(base), apache_layer(mtime)], config, mtime)
+    return archive(path, reference, [busybox_layer(base), apache_layer(mtime)], config, mtime)
 
 
-BUILDERS: dict[str, Callable[[Path], str]] = {"busybox": _busybox, "httpd": _httpd, "apache": apache}
+BUILDERS: dict[str, Callable[[Path, str], str]] = {"busybox": _busybox, "httpd": _httpd, "apache": apache}
 
 
-def build(name: str, path: Path) -> str:
-    """Write image `name` (busybox, httpd, apache) as an archive at `path`; returns its id (``sha256:…``)."""
-    return BUILDERS[name](path)
+def build(name: str, path: Path, reference: str = "") -> str:
+    """Write image `name` (busybox, httpd, apache) as an archive at `path`; returns its id (``sha256:…``).
+
+    `reference` is the name it loads under, ``<name>:latest`` when empty.
+    """
+    return BUILDERS[name](path, reference or f"{name}:latest")
 
 
 def main(argv: list[str]) -> int:

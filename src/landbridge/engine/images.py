@@ -200,13 +200,13 @@ class Images:
     ) -> str:
         """Make an image of a container's changes; returns its id.
 
-        `config` is what the request asks for, completed from ``commit.config``, the container's; `changes` as in
-        `import_`. The caller has paused the container if that was wanted, and emits the container's event.
+        `config` is what the request asks for instead of ``commit.config``, the container's, which completes it;
+        `changes` as in `import_`. The caller has paused the container if that was wanted, and emits the container's event.
 
         Raises: Invalid before anything is done when name or changes are wrong.
         """
         reference = parse_repo_tag(repo, tag) if repo else None
-        wanted = completed_config(commit.config, apply_changes(config or Config(), changes))
+        wanted = completed_config(commit.config, apply_changes(config or commit.config, changes))
         identity = await self._maker.from_container(replace(commit, config=wanted))
         if reference:
             self._names.give(reference, identity)

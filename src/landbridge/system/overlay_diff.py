@@ -1,7 +1,7 @@
 """What a container changed: its overlay upper directory compared with the layers below (``docker diff``).
 
-A directory is listed as changed when its own attributes are or anything in it is; of a deleted or added tree the
-top is listed as deleted, every entry as added. Lower directories are searched name by name, so that a symlink in
+A directory is listed as changed when its owner or mode is or anything in it is (times and sizes of directories say
+little, Docker ignores them too); of a deleted tree the top is listed, of an added one every entry. Lower directories are searched name by name, so that a symlink in
 one of them is never followed.
 """
 
@@ -74,8 +74,6 @@ def _compare(upper: str, lowers: tuple[str, ...], path: str, found: list[Change]
             _compare(os.path.join(upper, name), merged, here, found)
             if opaque:
                 _hidden(os.path.join(upper, name), merged, here, found)
-        elif merged:
-            found.extend(Change("D", f"{here}/{gone}") for gone in _names(merged))
         if shown is None:
             found.append(Change("A", here))
         elif len(found) > before or _differ(shown, entry):
@@ -90,6 +88,13 @@ def _hidden(upper: str, merged: tuple[str, ...], here: str, found: list[Change])
 def _differ(old: os.stat_result, new: os.stat_result) -> bool:
     if (old.st_mode, old.st_uid, old.st_gid, old.st_rdev) != (new.st_mode, new.st_uid, new.st_gid, new.st_rdev):
         return True
-    if old.st_mtime_ns != new.st_mtime_ns:
+    if stat.S_ISDIR(old.st_mode):
+        return False
+    return old.st_size != new.st_size or not _same_time(old.st_mtime_ns, new.st_mtime_ns)
+
+
+def _same_time(one: int, other: int) -> bool:
+    """Equal, or equal to the second where one of them has only seconds: archives often drop the rest."""
+    if one == other:
         return True
-    return not stat.S_ISDIR(old.st_mode) and old.st_size != new.st_size
+    return one // 10**9 == other // 10**9 and (one % 10**9 == 0 or other % 10**9 == 0)

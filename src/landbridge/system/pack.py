@@ -58,7 +58,7 @@ class _Packer:
             try:
                 yield _header(path, found, tarfile.DIRTYPE, xattrs=self._xattrs(f"/proc/self/fd/{fd}/."))
                 if self._opaque and _is_opaque(fd):
-                    yield _header(self._opaque(path), found, tarfile.REGTYPE)
+                    yield _mark(self._opaque(path), found, mode=stat.S_IMODE(found.st_mode), mtime=0)
                 yield from self._directory(fd, path)
             finally:
                 os.close(fd)
@@ -69,7 +69,7 @@ class _Packer:
             yield _header(path, found, tarfile.SYMTYPE, link=target, xattrs=self._xattrs(f"/proc/self/fd/{at}/{name}"))
         elif stat.S_ISCHR(found.st_mode):
             if self._whiteout and found.st_rdev == 0:
-                yield _header(self._whiteout(path), found, tarfile.REGTYPE)
+                yield _mark(self._whiteout(path), found, mode=0o600, mtime=int(found.st_mtime))
             else:
                 yield _header(path, found, tarfile.CHRTYPE)
         elif stat.S_ISBLK(found.st_mode):
@@ -120,6 +120,13 @@ def _is_opaque(fd: int) -> bool:
         return os.getxattr(fd, OPAQUE_XATTR) == b"y"
     except OSError:
         return False  # ENODATA: the common case; nothing else can be told apart usefully
+
+
+def _mark(path: str, found: os.stat_result, *, mode: int, mtime: int) -> bytes:
+    """An empty file whose name is the message; attributes as Docker writes them, so that digests agree."""
+    info = tarfile.TarInfo(path)
+    info.mode, info.mtime, info.uid, info.gid = mode, mtime, found.st_uid, found.st_gid
+    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
 
 
 def _header(
