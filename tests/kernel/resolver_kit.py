@@ -103,13 +103,18 @@ class Resolver:
         _, complaints = self.process.communicate(timeout=10)
         return complaints
 
-    def descriptors(self) -> set[str]:
-        """Its sockets, by inode."""
-        found = set()
+    def sockets(self, sandbox: str) -> set[str]:
+        """Its sockets inside a sandbox, by inode: listening, connected and asking ones."""
+        own = set()
         for name in os.listdir(f"/proc/{self.process.pid}/fd"):
             with contextlib.suppress(FileNotFoundError):
-                found.add(os.readlink(f"/proc/{self.process.pid}/fd/{name}"))
-        return {link for link in found if link.startswith("socket:")}
+                own.add(os.readlink(f"/proc/{self.process.pid}/fd/{name}"))
+        there = set()
+        with netns.inside(sandbox):
+            for table in ("udp", "tcp"):
+                lines = Path(f"/proc/thread-self/net/{table}").read_text().splitlines()[1:]
+                there |= {f"socket:[{line.split()[9]}]" for line in lines}
+        return own & there
 
 
 class Upstream:

@@ -57,6 +57,7 @@ def _stop_on_signals(loop: Loop) -> None:
     wake_up, alarm = socket.socketpair()
     alarm.settimeout(0)
     signal.set_wakeup_fd(alarm.detach())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the daemon's terminal may go, we stay
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: loop.stop())
     loop.watch(wake_up.detach(), EPOLLIN, lambda _: loop.stop())

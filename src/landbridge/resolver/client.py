@@ -13,6 +13,9 @@ from landbridge.errors import Internal, Unavailable
 from landbridge.model.names import Asker, Change, NameRecord, NetworkNames
 from landbridge.resolver import protocol
 
+# A resolver that takes this long is stuck: its longest work, a table of thousands of sandboxes, takes a second or two.
+ACK_SECONDS = 15.0
+
 
 class ResolverClient:
     """One connection to a running resolver."""
@@ -103,7 +106,11 @@ class ResolverClient:
             await self._writer.drain()
         except OSError as error:
             raise Unavailable(f"the resolver is gone: {error}") from error
-        return await future
+        try:
+            return await asyncio.wait_for(future, ACK_SECONDS)
+        except TimeoutError as error:
+            self._writer.close()  # which ends _listen, which tells everybody
+            raise Unavailable("the resolver does not answer") from error
 
     async def _listen(self) -> None:
         assert self._reader is not None

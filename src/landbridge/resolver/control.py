@@ -7,12 +7,12 @@ old one, since the old one can only be a daemon that died without the kernel hav
 import json
 import os
 import socket
-import sys
+import traceback
 from typing import Any
 
 from landbridge.errors import LandbridgeError, Unavailable
 from landbridge.resolver import protocol
-from landbridge.resolver.loop import EPOLLIN, EPOLLOUT, Loop
+from landbridge.resolver.loop import EPOLLIN, EPOLLOUT, Loop, complain
 from landbridge.resolver.server import Server
 
 CHUNK = 1 << 20
@@ -58,7 +58,7 @@ class Control:
         try:
             sock, _ = self._listener.accept()
         except OSError as error:
-            print(f"resolver: control: {error}", file=sys.stderr)
+            complain(f"control: {error}")
             return
         if self._client is not None:
             self._client.close()
@@ -84,6 +84,9 @@ class Control:
             ack |= self._do(message)
         except LandbridgeError as error:
             ack["error"] = error.message
+        except Exception as error:  # a bug; without an answer the daemon would wait for ever
+            complain(traceback.format_exc())
+            ack["error"] = f"internal error: {error!r}"
         return ack
 
     def _do(self, message: dict[str, Any]) -> dict[str, Any]:

@@ -5,10 +5,10 @@ a watch on an inode this survives whatever way the file is replaced (rename, sym
 """
 
 import os
-import sys
 import time
 
 from landbridge.dns import resolvconf
+from landbridge.resolver.loop import complain
 
 CHECK_SECONDS = 1.0
 
@@ -41,7 +41,7 @@ class HostServers:
         except FileNotFoundError:
             return  # being replaced, or gone: the last known servers are the best guess
         except OSError as error:
-            print(f"resolver: {self._path}: {error}", file=sys.stderr)
+            complain(f"{self._path}: {error}")
             return
         self._identity = identity
         self._servers = resolvconf.upstreams(resolvconf.parse(text).servers)

@@ -1,14 +1,20 @@
 """One epoll, one heap of timers: all the concurrency of the process.
 
 Callbacks run to completion in the only thread; none may block. Timers cannot be cancelled: a callback whose
-business is over finds that out and returns.
+business is over finds that out and returns. A callback that fails is reported and forgotten: what one
+sandbox sent must not end the service of all others.
 """
 
 import heapq
 import itertools
 import select
+import sys
 import time
+import traceback
 from collections.abc import Callable
+from typing import ParamSpec
+
+P = ParamSpec("P")
 
 EPOLLIN = select.EPOLLIN
 EPOLLOUT = select.EPOLLOUT
@@ -53,7 +59,7 @@ class Loop:
                 # A callback earlier in this round may have closed the descriptor.
                 callback = ready.get(fd)
                 if callback is not None:
-                    callback(events)
+                    _guard(callback, events)
             if self._timers:
                 self._fire()
 
@@ -63,4 +69,19 @@ class Loop:
     def _fire(self) -> None:
         now = time.monotonic()
         while self._timers and self._timers[0][0] <= now:
-            heapq.heappop(self._timers)[2]()
+            _guard(heapq.heappop(self._timers)[2])
+
+
+def complain(text: str) -> None:
+    """Say on stderr what is wrong; whoever listened there may be gone, which is no reason to follow."""
+    try:
+        print(f"resolver: {text}", file=sys.stderr, flush=True)
+    except OSError:
+        pass  # a pipe to a daemon that died
+
+
+def _guard(callback: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    try:
+        callback(*args, **kwargs)
+    except Exception:  # a bug, in whatever form: the loop is where it must stop
+        complain(traceback.format_exc())

@@ -117,9 +117,9 @@ class Server:
         sandbox = self._sandboxes.get(asker.sandbox)
         try:
             namespace = os.open(asker.netns, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             self._close(asker.sandbox)
-            return f"{asker.netns}: {error.strerror}"
+            return f"{asker.netns}: {error}"
         if sandbox is not None and sandbox.identity == identity(namespace):
             os.close(namespace)
             sandbox.asker = asker
@@ -130,7 +130,7 @@ class Server:
             sockets = self._namespaces.call(namespace, open_sockets)
         except OSError as error:
             os.close(namespace)
-            return f"{asker.netns}: {error.strerror or error}"
+            return f"{asker.netns}: {error}"
         self._lingering.append(sockets.lingering)
         self._sandboxes[asker.sandbox] = Sandbox(
             asker, namespace, sockets, loop=self._loop, batch=self._batch, budget=self._budget, decide=self._decide
