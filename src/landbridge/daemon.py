@@ -43,6 +43,7 @@ from landbridge.engine.networks import Networks, removal
 from landbridge.engine.presence import Presence
 from landbridge.engine.publish import Publish
 from landbridge.engine.reconcile import Reconcile
+from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
 from landbridge.engine.store import Store
 from landbridge.engine.streams import Streams
@@ -70,7 +71,7 @@ from landbridge.system.logs import ContainerLogs
 from landbridge.system.machine import HostMachine
 from landbridge.system.roots import Roots
 from landbridge.system.runtime import Runtime
-from landbridge.system.volumes import VolumeDirectories
+from landbridge.system.volumes import VolumeDisk
 
 log = logging.getLogger("landbridge")
 
@@ -114,7 +115,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     events, files, waits, locks = Events(), Files(), Waits(), Locks()
     roots, machine = Roots(f"{settings.data_root}/overlay"), HostMachine()
     volumes = Volumes(
-        state=state, events=events, files=files, disk=VolumeDirectories(), blocking=apply.blocking,
+        state=state, events=events, files=files, disk=VolumeDisk(), blocking=apply.blocking,
         root=f"{settings.data_root}/volumes",
     )  # fmt: skip
     images = Images(
@@ -130,9 +131,10 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     networks = Networks(state, apply, events, settings, mtu)
     attachments = Attachments(state, apply, netns_dir, mtu)
     presence = Presence(state, apply, files, settings)
-    runtime = Runtime(choice, root=f"{settings.exec_root}/runtime")
+    groups = cgroups.detect()
+    runtime = Runtime(choice, groups, root=f"{settings.exec_root}/runtime")
     facts = SpecFacts(
-        cgroup_version=cgroups.detect().version, capabilities=capabilities.from_mask(probe.capability_mask()),
+        cgroup_version=groups.version, capabilities=capabilities.from_mask(probe.capability_mask()),
         arch=probe.machine()[0], kernel=probe.machine()[1], init_binary=probe.init_binary(),
         seccomp_supported=probe.seccomp_supported(),
     )  # fmt: skip
@@ -141,10 +143,10 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         presence=presence, settings=settings, facts=facts,
     )  # fmt: skip
     hub = Hub(runtime)
+    stack = Stack(state, attachments, Publish(state, apply, settings, ipv6=host.ipv6), presence, events)
     lifecycle = Lifecycle(
-        state=state, attachments=attachments, publish=Publish(state, apply, settings, ipv6=host.ipv6),
-        presence=presence, runtime=runtime, launch=launch, hub=hub, events=events, waits=waits, locks=locks,
-    )  # fmt: skip
+        state=state, stack=stack, runtime=runtime, launch=launch, hub=hub, events=events, waits=waits, locks=locks
+    )
     limits = Facts(
         cpus=host.cpus, memory=host.memory, runtimes=(choice.name,), cgroup_version=facts.cgroup_version,
     )  # fmt: skip
@@ -152,7 +154,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         settings=settings,
         state=state,
         containers=Containers(
-            state=state, lifecycle=lifecycle, images=images, volumes=volumes, networks=networks, facts=limits
+            state=state, lifecycle=lifecycle, images=images, volumes=volumes, facts=limits
         ),
         lifecycle=lifecycle,
         streams=Streams(state, runtime, hub, launch, ContainerLogs(parse_record), waits),
@@ -176,7 +178,7 @@ def _spawn(settings: Settings, name: str) -> processes.Process:
     with open(f"{settings.exec_root}/{name}.log", "a") as errors:
         return processes.spawn(
             (sys.executable, "-I", "-m", f"landbridge.{name}", "--socket", f"{settings.exec_root}/{name}.sock"),
-            stderr=errors.fileno(),
+            streams={"stderr": errors.fileno()},
             session=True,
         )
 
@@ -218,7 +220,7 @@ async def shut_down(daemon: Daemon) -> None:
     await engine.execs.close()
     if idle:
         for network in engine.state.networks:
-            await engine.lifecycle.attachments.apply.run_forgiving(removal(network, engine.networks.mtu))
+            await engine.networks.apply.run_forgiving(removal(network, engine.networks.mtu))
         daemon.firewall.remove()
     for companion in daemon.companions:
         await companion.close(quit=idle)

@@ -18,7 +18,6 @@ from landbridge.model import ids
 from landbridge.model.config import Config, EndpointConfig, HostConfig
 from landbridge.model.container import Act, Container, MountPoint, Phase, advance
 from landbridge.model.network import Network
-from landbridge.network import gateways
 from landbridge.oci.merge import merged_config
 
 
@@ -40,6 +39,7 @@ class Containers:
     ) -> None:
         self.state = state
         self.lifecycle = lifecycle
+        self.stack = lifecycle.stack
         self.images = images
         self.volumes = volumes
         self.facts = facts
@@ -139,7 +139,7 @@ class Containers:
 
     def _reserve(self, container: Container) -> None:
         """A static address belongs to the container from now on. Faults are left for the start to report."""
-        attachments = self.lifecycle.attachments
+        attachments = self.stack.attachments
         for order, config in enumerate(container.endpoints):
             wanted = config.ipam_config
             network = self.state.networks.find(config.network)
@@ -198,7 +198,7 @@ class Containers:
                                " container before removing or force remove")
             removing = replace(container.state, phase=advance(container.state.phase, Act.REMOVE))
             self.state.containers.put(replace(container, state=removing))
-            await self._orphan_joined(container)
+            await self.stack.orphan(container)
             await lifecycle.launch.destroy(identity)
             for endpoint in self.state.endpoints_of(identity):
                 self.state.remove_endpoint(endpoint.id)
@@ -209,13 +209,6 @@ class Containers:
         lifecycle.waits.happened(identity, "exit", _outcome(container))
         if volumes:
             await self.volumes.remove_anonymous(container)
-
-    async def _orphan_joined(self, owner: Container) -> None:
-        """A removed owner's sandbox goes, even under containers that joined it: their stack is nobody's now."""
-        sandbox = self.state.sandbox(owner.id)
-        if sandbox is not None:
-            await self.lifecycle.presence.close(sandbox)
-            await self.lifecycle.attachments.down(owner.id)
 
     # Rename.
 
@@ -235,7 +228,7 @@ class Containers:
             for endpoint in self.state.endpoints_of(container.id):
                 self.state.put_endpoint(replace(endpoint, names=dns_names(renamed, endpoint.config)))
             if container.state.running:
-                await self.lifecycle.presence.tell(self.lifecycle.presence.record_changes(renamed))
+                await self.stack.presence.tell(self.stack.presence.record_changes(renamed))
         self.lifecycle.emit("rename", renamed, oldName=f"/{container.name}")
 
     # Networks of a container.
@@ -256,7 +249,6 @@ class Containers:
             attached = existing is not None and existing.active
             if attached and container.state.running:
                 raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
-            order = len(container.endpoints)
             known = [one for one in container.endpoints if self.state.networks.find(one.network) is network]
             if not container.state.running:
                 kept = tuple(one for one in container.endpoints if one not in known)
@@ -264,31 +256,10 @@ class Containers:
                     self.state.remove_endpoint(existing.id)
                 self.state.containers.put(replace(container, endpoints=(*kept, config)))
                 return
-            await self._connect_running(container, network, config, order)
-        attributes = {"container": container.id, "name": network.name, "type": network.driver}
-        self.lifecycle.events.emit("network", "connect", network.id, attributes)
-
-    async def _connect_running(
-        self, container: Container, network: Network, config: EndpointConfig, order: int
-    ) -> None:
-        parts = self.lifecycle
-        sandbox = self.state.sandbox(container.id)
-        if sandbox is None:
-            raise Conflict(f"container {container.id} has no network sandbox")
-        before = gateways.targets(self.state.endpoints_of(container.id), self.state.networks.all())
-        endpoint = parts.attachments.claim_one(container, network, config, order)
-        try:
-            async with Undo() as undo:
-                await parts.attachments.attach(container, endpoint, sandbox, undo)
-                parts.presence.refresh_files(container, parts.launch.directory(container.id))
-                await parts.presence.announce(container, sandbox, undo)
-                await parts.publish.move(container, before, undo)
-        except BaseException:
-            self.state.remove_endpoint(endpoint.id)
-            parts.presence.refresh_files(container, parts.launch.directory(container.id))
-            raise
-        current = self.state.containers[container.id]
-        self.state.containers.put(replace(current, endpoints=(*current.endpoints, config)))
+            await self.stack.connect(container, network, config, self.lifecycle.launch.directory(container.id))
+            container = self.state.containers[container.id]
+            self.state.containers.put(replace(container, endpoints=(*container.endpoints, config)))
+        self.stack.tell_one("connect", container, network)
 
     async def disconnect(self, network_text: str, text: str, *, force: bool = False) -> None:
         """Detach a container from a network, at once when it runs.
@@ -316,22 +287,8 @@ class Containers:
                 if endpoint is not None:
                     self.state.remove_endpoint(endpoint.id)
                 return
-            await self._disconnect_running(container, network, endpoint.id)
-        attributes = {"container": container.id, "name": network.name, "type": network.driver}
-        self.lifecycle.events.emit("network", "disconnect", network.id, attributes)
-
-    async def _disconnect_running(self, container: Container, network: Network, endpoint_id: str) -> None:
-        parts = self.lifecycle
-        sandbox = self.state.sandbox(container.id)
-        assert sandbox is not None
-        before = gateways.targets(self.state.endpoints_of(container.id), self.state.networks.all())
-        await parts.presence.silence(endpoint_id, network)
-        await parts.attachments.detach(self.state.endpoint(endpoint_id), sandbox)
-        async with Undo() as undo:
-            await parts.presence.tell(parts.presence.asker_changes(container, sandbox), undo)
-        parts.presence.refresh_files(container, parts.launch.directory(container.id))
-        async with Undo() as undo:
-            await parts.publish.move(container, before, undo)
+            await self.stack.disconnect(container, network, self.lifecycle.launch.directory(container.id))
+        self.stack.tell_one("disconnect", container, network)
 
 
 def _check_connectable(network: Network, container: Container, state: State) -> None:

@@ -13,15 +13,13 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 
 from landbridge.engine.apply import Undo
-from landbridge.engine.attachments import Attachments
 from landbridge.engine.effects import Runtime
 from landbridge.engine.events import Events
 from landbridge.engine.hub import Hub
 from landbridge.engine.launch import Launch
 from landbridge.engine.locks import Locks
-from landbridge.engine.presence import Presence
-from landbridge.engine.publish import Publish
 from landbridge.engine.restart import Restarts
+from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
 from landbridge.engine.waits import Outcome, Waits
 from landbridge.errors import Conflict, LandbridgeError, NotFound, NotModified, StartFailed
@@ -44,9 +42,7 @@ class Lifecycle:
         self,
         *,
         state: State,
-        attachments: Attachments,
-        publish: Publish,
-        presence: Presence,
+        stack: Stack,
         runtime: Runtime,
         launch: Launch,
         hub: Hub,
@@ -55,9 +51,7 @@ class Lifecycle:
         locks: Locks,
     ) -> None:
         self.state = state
-        self.attachments = attachments
-        self.publish = publish
-        self.presence = presence
+        self.stack = stack
         self.runtime = runtime
         self.launch = launch
         self.hub = hub
@@ -93,7 +87,7 @@ class Lifecycle:
         """A joined container's start may bring the owner's sandbox up: nobody else may do so meanwhile."""
         names = {container.id}
         try:
-            names.add(self.attachments.owner(container).id)
+            names.add(self.stack.owner(container).id)
         except LandbridgeError:
             pass  # the launch itself will say what is wrong with it
         return names
@@ -117,17 +111,7 @@ class Lifecycle:
         self._spawn(self._watch(container.id))
 
     async def _bring_up(self, container: Container, undo: Undo) -> ContainerState:
-        owner = self.attachments.owner(container)
-        sandbox = await self.attachments.up(owner, undo)
-        if owner.id == container.id:
-            if sandbox is not None and not sandbox.published:
-                sandbox = await self.publish.publish(container, sandbox, undo)
-            if sandbox is not None:
-                await self.presence.announce(owner, sandbox, undo)
-                self._connected(owner)
-        elif sandbox is not None and not owner.state.running:
-            # Joined before its owner runs: the shared stack may ask for names, the owner's own stay unknown.
-            await self.presence.tell(self.presence.asker_changes(owner, sandbox), undo)
+        owner, sandbox = await self.stack.up(container, undo)
         request = await self.launch.prepare(container, owner, sandbox, undo)
         undo.push(lambda: self.runtime.delete(container.id))
         created = await self.runtime.create(request)
@@ -137,12 +121,6 @@ class Lifecycle:
             pid=created.pid, conmon_pid=created.conmon_pid, started_at=time.time_ns(),
             finished_at=container.state.finished_at,
         )
-
-    def _connected(self, owner: Container) -> None:
-        for endpoint in self.state.endpoints_of(owner.id):
-            network = self.state.networks[endpoint.network]
-            attributes = {"container": owner.id, "name": network.name, "type": network.driver}
-            self.events.emit("network", "connect", network.id, attributes)
 
     async def _failed(self, identity: str, message: str, code: int) -> None:
         """Record why a start failed; with ``--rm`` a container that never ran goes away, as in Docker."""
@@ -196,27 +174,8 @@ class Lifecycle:
             self._spawn(self.remove_ended(container.id))
 
     async def _take_down(self, container: Container, *, keep: bool = False) -> None:
-        """Names go; ports and sandbox too unless the container is about to run again or somebody else lives there."""
-        if container.id in self._keep_network:
-            return
-        try:
-            owner = self.attachments.owner(container)
-        except LandbridgeError:
-            return  # the joined container has been removed; its removal took the sandbox down
-        if owner.id == container.id:
-            await self.presence.hush(owner)
-        sandbox = self.state.sandbox(owner.id)
-        if sandbox is None or keep:
-            return
-        if owner.id == container.id:
-            sandbox = await self.publish.withdraw(sandbox)
-        if not self.attachments.users(owner.id):
-            await self.presence.close(sandbox)
-            await self.attachments.down(owner.id)
-            for endpoint in self.state.endpoints_of(owner.id) if owner.id == container.id else ():
-                network = self.state.networks[endpoint.network]
-                attributes = {"container": owner.id, "name": network.name, "type": network.driver}
-                self.events.emit("network", "disconnect", network.id, attributes)
+        if container.id not in self._keep_network:
+            await self.stack.down(container, keep=keep)
 
     # Stop, kill, restart, pause.
 
