@@ -1,0 +1,103 @@
+"""World → elements: what each object adds, and that changes and the whole agree."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import worlds
+from landbridge.model.ports import Binding, Port
+from landbridge.network import nfttext, ruleset
+from landbridge.network.bridge import ICC, MASQUERADE
+from landbridge.network.steps import Element, Rules
+
+NET = worlds.network("net")
+WEB = worlds.container("web")
+ENDPOINT = worlds.endpoint(WEB, NET, "172.18.0.2/20")
+BRIDGE = f'"{NET.bridge}"'
+
+
+def binding(ip: str, host: int, port: int = 80, proto: str = "tcp") -> Binding:
+    return Binding(port=Port(port, proto), host_ip=ip, host_port=host)
+
+
+def test_a_network_is_three_elements_whatever_lives_on_it() -> None:
+    assert set(ruleset.network_elements(NET)) == {
+        Element("bridges", BRIDGE),
+        Element("same_network", f"{BRIDGE} . {BRIDGE}"),
+        Element("masqueraded", BRIDGE),
+    }
+
+
+def test_internal_networks_have_no_way_out() -> None:
+    found = {one.container for one in ruleset.network_elements(replace(NET, internal=True))}
+    assert found == {"bridges", "same_network", "internal"}
+
+
+def test_options_switch_icc_and_masquerade_off() -> None:
+    options = {ICC: "false", MASQUERADE: "false"}
+    assert {one.container for one in ruleset.network_elements(replace(NET, options=options))} == {"bridges"}
+
+
+def test_bindings_go_to_the_map_of_their_address() -> None:
+    bindings = (binding("0.0.0.0", 8080), binding("127.0.0.1", 8081), binding("::", 8080), binding("::1", 9))
+    assert ruleset.binding_elements(bindings, "172.18.0.2", "") == (
+        Element("publish_any", "tcp . 8080", "172.18.0.2 . 80"),
+        Element("publish_addr", "tcp . 127.0.0.1 . 8081", "172.18.0.2 . 80"),
+    )
+    assert ruleset.binding_elements((binding("::", 8080),), "", "fd00::2") == (
+        Element("publish6_any", "tcp . 8080", "fd00::2 . 80"),
+    )
+
+
+def test_published_ports_follow_the_gateway_endpoint() -> None:
+    inner = worlds.network("inner", "10.1.0.0/24", "10.1.0.1", internal=True)
+    first = worlds.endpoint(WEB, inner, "10.1.0.2/24", gateway4="")
+    second = replace(worlds.endpoint(WEB, NET, "172.18.0.2/20", order=1))
+    world = worlds.world(NET, inner, WEB, first, second, worlds.sandbox(WEB, binding("0.0.0.0", 8080)))
+    published = [one for one in ruleset.elements(world) if one.container == "publish_any"]
+    assert published == [Element("publish_any", "tcp . 8080", "172.18.0.2 . 80")]
+
+
+def test_a_sandbox_that_is_down_publishes_nothing() -> None:
+    down = replace(ENDPOINT, active=False)
+    world = worlds.world(NET, WEB, down, worlds.sandbox(WEB, binding("0.0.0.0", 8080)))
+    assert not [one for one in ruleset.elements(world) if one.container.startswith("publish")]
+
+
+ports = st.lists(st.tuples(st.sampled_from(["0.0.0.0", "127.0.0.1"]), st.integers(1, 9)), unique=True, max_size=6)
+
+
+@given(before=ports, after=ports)
+def test_changes_applied_to_the_old_whole_give_the_new_whole(
+    before: list[tuple[str, int]], after: list[tuple[str, int]]
+) -> None:
+    def whole(published: list[tuple[str, int]]) -> set[Element]:
+        found = worlds.sandbox(WEB, *(binding(ip, port) for ip, port in published))
+        return set(ruleset.elements(worlds.world(NET, WEB, ENDPOINT, found)))
+
+    old = ruleset.binding_elements([binding(*one) for one in before], "172.18.0.2", "")
+    new = ruleset.binding_elements([binding(*one) for one in after], "172.18.0.2", "")
+    change = Rules(add=tuple(set(new) - set(old)), remove=tuple(set(old) - set(new)))
+    assert (whole(before) - set(change.remove)) | set(change.add) == whole(after)
+    back = change.inverse()
+    assert (whole(after) - set(back.remove)) | set(back.add) == whole(before)
+
+
+def test_a_change_is_one_command_per_map_and_removes_first() -> None:
+    add = [Element("publish_any", f"tcp . {port}", "172.18.0.2 . 80") for port in range(1, 4)]
+    remove = [Element("publish_any", "tcp . 1", "172.18.0.9 . 80")]
+    assert nfttext.change("t", add, remove) == (
+        "delete element inet t publish_any { tcp . 1 }\n"
+        "add element inet t publish_any { tcp . 1 : 172.18.0.2 . 80, tcp . 2 : 172.18.0.2 . 80,"
+        " tcp . 3 : 172.18.0.2 . 80 }\n"
+    )
+    assert nfttext.change("t", [], []) == ""
+
+
+def test_the_users_chain_is_declared_and_never_flushed() -> None:
+    text = nfttext.full("t", [])
+    assert "chain user { }" in text
+    assert "flush chain inet t user" not in text
+    assert "flush chain inet t forward" in text
+    assert "jump user" in text
