@@ -28,7 +28,7 @@ from landbridge.errors import Invalid, LandbridgeError
 
 # As Go's http.Server: a megabyte of headers (registry credentials travel in one).
 HEADER_LIMIT = 1024 * 1024
-# How much of an unread body is read away to keep the connection.
+# An unread body up to this length is read away to keep the connection.
 DRAIN_LIMIT = 256 * 1024
 LINGER_SECONDS = 1.0
 
@@ -68,13 +68,10 @@ class RequestBody:
             else:  # EndOfMessage, or PAUSED when a second reader comes after it
                 self.finished = True
 
-    async def discard(self, limit: int) -> bool:
-        """Read the rest away; False when there is more than `limit`."""
-        async for piece in self.pieces():
-            limit -= len(piece)
-            if limit < 0:
-                return False
-        return True
+    async def discard(self) -> None:
+        """Read the rest away. Raises: Invalid."""
+        async for _ in self.pieces():
+            pass
 
 
 class Connection:
@@ -140,10 +137,11 @@ class Connection:
         """Bring both sides to the end of this exchange; False when the connection cannot be used again."""
         reusable = self._h11.our_state is h11.DONE
         try:
-            if reusable and await body.discard(DRAIN_LIMIT):
+            if reusable:
+                await body.discard()
                 return self._h11.their_state is h11.DONE
         except Invalid:
-            reusable = False
+            pass  # the answer has gone; what the client still sends is no HTTP
         if not body.finished:
             await self._linger()
         return False
@@ -216,13 +214,11 @@ class Connection:
                 if not isinstance(error, LandbridgeError):
                     log.error("a stream failed", exc_info=error)
                 if reply.on_error is None:
-                    raise ClientGone from None
+                    return
                 await self._send_message(reply.on_error(describe(error)), reply)
         await self._wire.write(self._h11.send(h11.EndOfMessage()) or b"")
 
     async def _send_message(self, message: bytes, reply: Stream) -> None:
-        if not message:  # an empty chunk would end the body
-            return
         try:
             async with asyncio.timeout(reply.stall_timeout):
                 await self._wire.write(self._h11.send(h11.Data(data=message)) or b"")
@@ -235,8 +231,7 @@ class Connection:
         length nor chunks, which h11 rightly refuses to send to an HTTP/1.1 client but Docker's expect.
         """
         try:
-            if not await body.discard(DRAIN_LIMIT):
-                return
+            await body.discard()
         except Invalid as error:
             log.info("no stream for a client whose request broke: %s", error)
             return

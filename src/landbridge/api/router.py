@@ -120,7 +120,7 @@ def _compile(pattern: str) -> re.Pattern[str]:
         name, rule = match.groups()
         text += f"{re.escape(pattern[end : match.start()])}(?P<{name}>{rule or '[^/]+'})"
         end = match.end()
-    return re.compile(text + re.escape(pattern[end:]), re.DOTALL)
+    return re.compile(text + re.escape(pattern[end:]))
 
 
 def _origin_form(target: str) -> str:

@@ -56,6 +56,7 @@ class Wire(asyncio.Protocol):
         self._waiters: list[asyncio.Future[None]] = []
         self._on_gone: Callable[[], None] | None = None
         self._duplex = False
+        self._unbroken = 0
         self._hangup: _Hangup | None = None
 
     def __repr__(self) -> str:
@@ -153,6 +154,11 @@ class Wire(asyncio.Protocol):
         if self._lost or self._transport.is_closing():
             raise ClientGone
         self._transport.write(data)
+        self._unbroken += len(data)
+        if self._unbroken > OUTPUT_LIMIT:
+            # A fast reader never fills the buffer: let others have their turn all the same.
+            self._unbroken = 0
+            await asyncio.sleep(0)
         while self._paused_output:
             await self._wait()
         if self._lost:

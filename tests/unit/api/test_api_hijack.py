@@ -100,7 +100,7 @@ def test_unread_input_does_not_reset_the_end_of_the_output(serve: Serve) -> None
         return Hijack(run)
 
     client = serve(Route("POST", "/attach", goodbye)).connect()
-    client.send(request("POST", "/attach", *UPGRADE) + bytes(50_000))
+    client.send(request("POST", "/attach", *UPGRADE) + bytes(3_000_000))
     assert client.recv_rest().endswith(b"goodbye")
 
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import shutil
 import socket
+import ssl
 import stat
+import subprocess
 import threading
 from pathlib import Path
 
@@ -140,3 +143,21 @@ def test_many_clients_at_once(serve: Serve) -> None:
     for client in clients:
         assert [client.recv_reply()[2] for _ in range(5)] == [b"OK"] * 5
     assert repr(server.server) == "<Server 1 sockets, 200 connections>"
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+def test_tls_serves_the_same(serve: Serve, tmp_path: Path) -> None:
+    key, cert = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
+    ask = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost".split()
+    subprocess.run(["openssl", *ask, "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)  # fmt: skip
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(cert, key)
+    server = serve(PING)
+    address = server.call(server.server.listen_tcp("127.0.0.1", 0, tls=ours))
+    theirs = ssl.create_default_context(cafile=cert)
+    with socket.create_connection(address) as sock, theirs.wrap_socket(sock, server_hostname="localhost") as secure:
+        client = RawClient(secure)
+        assert client.send(request("GET", "/_ping")).recv_reply()[2] == b"OK"
+        assert client.send(request("GET", "/_ping", "Connection: close")).recv_reply()[2] == b"OK"
+        assert client.recv_rest() == b""
