@@ -40,7 +40,7 @@ _PROPAGATION: Mapping[str, int] = {
 }  # fmt: skip
 
 
-class VolumeDisk:
+class VolumeDirectories:
     """Satisfies `engine.effects_volumes.VolumeDisk`."""
 
     def make(self, path: str) -> None:

@@ -1,0 +1,70 @@
+"""Log drivers and their options, refused at create with the words Docker has at create or at start. Pure."""
+
+import re
+from collections.abc import Callable, Mapping
+
+from landbridge.errors import Invalid
+from landbridge.model.config import LogConfig
+
+DRIVERS = ("json-file", "local", "none")
+
+_COMMON = ("mode", "max-buffer-size")
+_ROTATION = ("max-file", "max-size", "compress")
+_KNOWN: Mapping[str, tuple[str, ...]] = {
+    "json-file": (*_COMMON, *_ROTATION, "labels", "labels-regex", "env", "env-regex", "tag"),
+    "local": (*_COMMON, *_ROTATION),
+}
+_UNKNOWN: Mapping[str, Callable[[str], str]] = {
+    "json-file": lambda name: f"unknown log opt '{name}' for json-file log driver",
+    "local": lambda name: f"unknown log opt '{name}' for log driver local",
+}
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
+_TRUE, _FALSE = "1 t T TRUE true True".split(), "0 f F FALSE false False".split()
+
+
+def check_log(log: LogConfig) -> None:
+    """Raises: Invalid for a driver landbridge does not have, an unknown option or a bad value."""
+    driver = log.type or "json-file"
+    if driver not in DRIVERS:
+        raise Invalid(f'error looking up logging plugin {driver}: plugin "{driver}" not found')
+    if driver == "none":
+        return
+    options = log.config or {}
+    _check_mode(options)
+    for name in options:
+        if name not in _KNOWN[driver]:
+            raise Invalid(_UNKNOWN[driver](name))
+    _check_rotation(options)
+
+
+def _check_mode(options: Mapping[str, str]) -> None:
+    mode = options.get("mode", "")
+    if mode not in ("", "blocking", "non-blocking"):
+        raise Invalid(f"logger: logging mode not supported: {mode}")
+    if "max-buffer-size" in options:
+        if mode != "non-blocking":
+            raise Invalid("logger: max-buffer-size option is only supported with 'mode=non-blocking'")
+        if not _SIZE.fullmatch(options["max-buffer-size"]):
+            raise Invalid(f"error parsing option max-buffer-size: invalid size: '{options['max-buffer-size']}'")
+
+
+def _check_rotation(options: Mapping[str, str]) -> None:
+    size = options.get("max-size")
+    if size is not None:
+        if not (found := _SIZE.fullmatch(size)):
+            raise Invalid(f"invalid size: '{size}'")
+        if not found[1].strip("0."):
+            raise Invalid("max-size must be a positive number")
+    files = options.get("max-file")
+    if files is not None:
+        if not re.fullmatch(r"[+-]?\d+", files):
+            raise Invalid(f'strconv.Atoi: parsing "{files}": invalid syntax')
+        if int(files) < 1:
+            raise Invalid("max-file cannot be less than 1")
+    compress = options.get("compress")
+    if compress is not None:
+        if compress not in (*_TRUE, *_FALSE):
+            raise Invalid(f'strconv.ParseBool: parsing "{compress}": invalid syntax')
+        if compress in _TRUE and "max-size" not in options:
+            raise Invalid("compress cannot be true when max-file is less than 2 or max-size is not set")
