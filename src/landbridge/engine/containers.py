@@ -55,9 +55,9 @@ class Containers:
         name = self._free_name(request.name)
         image = self.images.resolve(request.config.image)
         identity = ids.new_id()
-        config = merged_config(image.config, request.config)
-        checked = normalise(config, request.host, self.facts)
-        config, host, joined = self._joining(checked.config, checked.host)
+        checked = normalise(request.config, request.host, self.facts)
+        config = merged_config(image.config, checked.config)
+        config, host, joined = self._joining(config, checked.host)
         if not config.hostname and not joined and host.network_mode != "host":
             config = replace(config, hostname=ids.short(identity))
         endpoints = self._endpoints(host, request.endpoints, config)
