@@ -13,7 +13,7 @@ from types import TracebackType
 
 from landbridge.errors import Unavailable
 from landbridge.model.process import Chunk
-from landbridge.system.processes import readable, writable
+from landbridge.system.descriptors import Readiness
 
 # conmon reads and writes at most 8 KiB at a time (its STDIO_BUF_SIZE), plus the stream byte.
 _PACKET = 8192
@@ -25,14 +25,16 @@ class Attachment:
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
+        self._ready = Readiness()
+        self._closed = False
 
     async def receive(self) -> Chunk | None:
-        """The next output, or None when the container has ended (or conmon dropped us)."""
-        while True:
+        """The next output, or None when the container has ended or `close` was called."""
+        while not self._closed:
             try:
                 packet = self._connection.recv(_PACKET + 1)
             except BlockingIOError:
-                await readable(self._connection.fileno())
+                await self._ready.readable(self._connection.fileno())
                 continue
             except ConnectionResetError:
                 return None
@@ -40,16 +42,17 @@ class Attachment:
                 return None
             if packet[0] in _STREAMS and len(packet) > 1:
                 return Chunk(stream=_STREAMS[packet[0]], data=packet[1:])
+        return None
 
     async def write(self, data: bytes) -> None:
         """Send input; returns when conmon took it all. Raises: BrokenPipeError when the container has ended."""
         for start in range(0, len(data), _PACKET):
-            while True:
+            while not self._closed:
                 try:
                     self._connection.send(data[start : start + _PACKET])
                     break
                 except BlockingIOError:
-                    await writable(self._connection.fileno())
+                    await self._ready.writable(self._connection.fileno())
 
     def end_input(self) -> None:
         """No more input from us. Twice is no error."""
@@ -59,8 +62,11 @@ class Attachment:
             pass  # the other side is gone, and the input with it
 
     def close(self) -> None:
-        """Let go of the container, which goes on."""
-        self._connection.close()
+        """Let go of the container, which goes on; a pending `receive` returns None. Twice is no error."""
+        if not self._closed:
+            self._closed = True
+            self._ready.release(self._connection.fileno())
+            self._connection.close()
 
     def __aiter__(self) -> "Attachment":
         return self

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from landbridge.errors import Internal, StartFailed
 from landbridge.model.process import Chunk, ExecRequest
-from landbridge.system import inotify, processes, runtime_errors
+from landbridge.system import inotify, runtime_errors
+from landbridge.system.descriptors import Readiness
 from landbridge.system.processes import Process, spawn
 
 # The kernel hands a terminal's last output over from a work queue; a pipe has it at once.
@@ -37,7 +38,7 @@ class ExecProcess:
         self._discard = discard
         outputs = {name: fd for name, fd in plumbing.ours.items() if name != "stdin"}
         self._chunks: asyncio.Queue[Chunk | None] = asyncio.Queue(maxsize=len(outputs) or 1)
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._ready = Readiness()
         self._over = False
         self._closed = False
         self._open = len(outputs)
@@ -57,15 +58,22 @@ class ExecProcess:
 
     async def write(self, data: bytes) -> None:
         """Send input. Raises: BrokenPipeError when the process no longer reads, or has no input."""
-        fd = self._plumbing.ours.get("stdin", -1)
-        if fd < 0:
-            raise BrokenPipeError("no input")
-        await processes.write(fd, data)
+        view = memoryview(data)
+        while view:
+            fd = self._plumbing.ours.get("stdin", -1)
+            if fd < 0:
+                raise BrokenPipeError("no input")
+            try:
+                view = view[os.write(fd, view) :]
+            except BlockingIOError:
+                await self._ready.writable(fd)
 
     def end_input(self) -> None:
         """No more input: end of file on a pipe; a terminal stays open (its user types ^D). Twice is no error."""
         if not self._plumbing.terminal and "stdin" in self._plumbing.ours:
-            os.close(self._plumbing.ours.pop("stdin"))
+            fd = self._plumbing.ours.pop("stdin")
+            self._ready.release(fd)
+            os.close(fd)
 
     def resize(self, *, rows: int, columns: int) -> None:
         """Set the terminal's size; without a terminal nothing happens."""
@@ -88,18 +96,18 @@ class ExecProcess:
         return await self._runner.wait()
 
     def close(self) -> None:
-        """Close our ends of all streams; the process goes on. Twice is no error."""
+        """Close our ends of all streams; the process goes on, `receive` returns None. Twice is no error."""
         if self._closed:
             return
         self._closed = True
-        loop = asyncio.get_running_loop()
-        for fd in self._plumbing.ours.values():
-            # Now, not when the cancelled tasks run: by then the number may be another's.
-            loop.remove_reader(fd)
-            loop.remove_writer(fd)
         for task in self._tasks:
             task.cancel()
+        for fd in self._plumbing.ours.values():
+            self._ready.release(fd)
         self._plumbing.close_ours()
+        self._open = 0
+        if self._chunks.empty():
+            self._chunks.put_nowait(None)
 
     async def _pump(self, name: str, fd: int) -> None:
         while data := await self._next(fd):
@@ -110,7 +118,6 @@ class ExecProcess:
 
     async def _next(self, fd: int) -> bytes:
         """The next output, empty at the stream's end or when the process has ended and nothing is left."""
-        loop = asyncio.get_running_loop()
         while True:
             over = self._over
             try:
@@ -122,23 +129,14 @@ class ExecProcess:
                 if self._plumbing.terminal:
                     return b""  # EIO: nobody has the terminal open any more
                 raise Internal(f"reading from an exec: {problem.strerror}") from problem
-            ready: asyncio.Future[None] = loop.create_future()
-            self._waiting.add(ready)
-            loop.add_reader(fd, processes.settle, ready)
-            try:
-                await ready
-            finally:
-                self._waiting.discard(ready)
-                if not self._closed:
-                    loop.remove_reader(fd)
+            await self._ready.readable(fd)
 
     async def _notice_end(self) -> None:
         await self._runner.wait()
         if self._plumbing.terminal:
             await asyncio.sleep(_TERMINAL_GRACE)
         self._over = True
-        for ready in self._waiting:
-            processes.settle(ready)
+        self._ready.wake()
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from landbridge.errors import Internal
-from landbridge.system.processes import read
+from landbridge.system.descriptors import read
 
 MODIFY, CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE = 0x2, 0x8, 0x40, 0x80, 0x100
 DELETE, DELETE_SELF, MOVE_SELF = 0x200, 0x400, 0x800

@@ -17,6 +17,7 @@ from landbridge.errors import Internal, Unavailable
 from landbridge.model.process import DeviceNode, RuntimeChoice
 from landbridge.system import mounts, processes, runtime_errors
 from landbridge.system.cgroups import detect
+from landbridge.system.descriptors import read_all
 
 # Where `release` finds what `choose_runtime` mounted.
 _PREFIX = "cgroup-"
@@ -196,9 +197,7 @@ async def _version(path: str) -> str:
     try:
         child = processes.spawn((path, "--version"), streams={"stdout": writing})
         os.close(writing)
-        said = b""
-        while piece := await processes.read(reading):
-            said += piece
+        said = await read_all(reading)
         await child.wait()
     finally:
         os.close(reading)

@@ -148,57 +148,6 @@ def started(pid: int) -> int:
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def settle(future: "asyncio.Future[None]") -> None:
-    """Mark `future` done, unless it is already (cancelled, or told twice)."""
-    if not future.done():
-        future.set_result(None)
-
-
-async def readable(fd: int) -> None:
-    """Return once `fd` can be read (or is at its end)."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(fd, settle, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(fd)
-
-
-async def writable(fd: int) -> None:
-    """Return once `fd` takes data (or its reader is gone)."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(fd, settle, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_writer(fd)
-
-
-async def read(fd: int, size: int = 65536) -> bytes:
-    """The next bytes of a non-blocking descriptor, empty at the end. EIO of a closed terminal is an end."""
-    while True:
-        try:
-            return os.read(fd, size)
-        except BlockingIOError:
-            await readable(fd)
-        except OSError as problem:
-            if problem.errno == 5:
-                return b""
-            raise
-
-
-async def write(fd: int, data: bytes) -> None:
-    """Write all of `data` to a non-blocking descriptor. Raises: BrokenPipeError when nobody reads."""
-    view = memoryview(data)
-    while view:
-        try:
-            view = view[os.write(fd, view) :]
-        except BlockingIOError:
-            await writable(fd)
-
-
 def _proc(pid: int, name: str) -> str:
     try:
         with open(f"/proc/{pid}/{name}", errors="replace") as file:

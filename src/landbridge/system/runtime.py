@@ -8,6 +8,7 @@ a runtime for them would cost milliseconds. No policy: what to run, and when, co
 import asyncio
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -20,7 +21,9 @@ from landbridge.model.process import Created, CreateRequest, ExecRequest, ExitIn
 from landbridge.system import processes, runtime_errors
 from landbridge.system.attach import Attachment, attach, resize
 from landbridge.system.cgroups import Cgroups
+from landbridge.system.descriptors import read, read_all
 from landbridge.system.execs import ExecProcess, start_exec
+from landbridge.system.filter_cache import FilterCache, filtered
 from landbridge.system.processes import Process, spawn
 
 # What conmon and the runtime leave in a bundle; a stale socket or FIFO would stop the next start.
@@ -50,6 +53,7 @@ class Runtime:
         self._conmon = conmon
         self._state = os.path.join(root, choice.name)
         self._exits = Path(root, "exits")
+        self._filters = FilterCache(Path(root, "filters"), version=f"{choice.name} {choice.version}")
         self._live: dict[str, _Live] = {}
 
     async def create(self, request: CreateRequest) -> Created:
@@ -57,8 +61,19 @@ class Runtime:
 
         Raises: StartFailed with Docker's text and exit code when the runtime refuses; nothing is left then.
         """
+        quick = self._filters.apply(request.spec) if self.choice.name == "crun" else None
+        created = await self._create(request, quick or request.spec)
+        if quick and not filtered(created.pid):
+            # This crun did not take the compiled filter: never run a program without one.
+            await self.delete(request.id)
+            created = await self._create(request, request.spec)
+        if self.choice.name == "crun":
+            self._filters.learn(request.spec, Path(self._state, request.id))
+        return created
+
+    async def _create(self, request: CreateRequest, spec: Mapping[str, Any]) -> Created:
         bundle = Path(request.bundle)
-        self._prepare(request, bundle)
+        self._prepare(request, bundle, spec)
         reading, writing = os.pipe()
         os.set_blocking(reading, False)
         conmon = None
@@ -82,14 +97,15 @@ class Runtime:
             os.close(reading)
             if writing >= 0:
                 os.close(writing)
-        program = str(request.spec["process"]["args"][0])
-        cgroup = str(request.spec["linux"]["cgroupsPath"])
-        self._live[request.id] = _Live(bundle, program, cgroup, conmon, init)
+        program = str(spec["process"]["args"][0])
+        self._live[request.id] = _Live(bundle, program, str(spec["linux"]["cgroupsPath"]), conmon, init)
         return Created(pid=pid, conmon_pid=conmon.pid)
 
     async def start(self, container: str) -> None:
         """Let the program of a created container run. Raises: StartFailed, NotFound."""
         live = self._find(container)
+        if self.choice.name == "crun" and _open_gate(Path(self._state, container, "exec.fifo")):
+            return
         try:
             await self._run("start", container)
         except Internal as problem:
@@ -181,17 +197,32 @@ class Runtime:
     async def delete(self, container: str) -> None:
         """Kill what still runs and remove every trace of the container's process. Twice is no error."""
         live = self._live.get(container)
-        await self._try("delete", "--force", container)  # fails when there is nothing to delete, or the runtime died
+        if live is None or not await self._remove_ended(container, live):
+            await self._try("delete", "--force", container)  # fails when there is nothing left to delete
         if live:
-            if live.init:
-                live.init.kill(signal.SIGKILL)
-                await live.init.gone()
-            if live.conmon:
-                await live.conmon.gone()
-            _sweep(live.bundle)
+            for process in (live.init, live.conmon):
+                if process:
+                    await process.gone()
             self.cgroups.remove(live.cgroup)
+            _sweep(live.bundle)
         (self._exits / container).unlink(missing_ok=True)
-        self._live.pop(container, None)
+        if self._live.get(container) is live:
+            self._live.pop(container, None)
+
+    async def _remove_ended(self, container: str, live: _Live) -> bool:
+        """Remove the runtime's record without its help; false when processes remain that it must deal with.
+
+        What crun and runc keep of an ended container is a directory and its cgroups (no hooks here).
+        """
+        if live.init:
+            live.init.kill(signal.SIGKILL)
+            if self.cgroups.frozen(live.cgroup):
+                await self.cgroups.thaw(live.cgroup)
+            await live.init.gone()
+        if self.cgroups.pids(live.cgroup):
+            return False
+        shutil.rmtree(Path(self._state, container), ignore_errors=True)
+        return True
 
     def close(self) -> None:
         """Stop watching; the containers go on."""
@@ -207,12 +238,12 @@ class Runtime:
         except KeyError:
             raise NotFound(f"No such container: {container}") from None
 
-    def _prepare(self, request: CreateRequest, bundle: Path) -> None:
+    def _prepare(self, request: CreateRequest, bundle: Path, spec: Mapping[str, Any]) -> None:
         for directory in (bundle, self._exits, Path(self._state)):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         _sweep(bundle)
         (self._exits / request.id).unlink(missing_ok=True)
-        (bundle / "config.json").write_text(json.dumps(request.spec))
+        (bundle / "config.json").write_text(json.dumps(spec))
 
     def _conmon_argv(self, request: CreateRequest) -> list[str]:
         bundle = request.bundle
@@ -239,7 +270,7 @@ class Runtime:
     async def _synchronize(self, reading: int, request: CreateRequest) -> int:
         """Read conmon's one-line report: the pid, or the failure as an exception."""
         answer = b""
-        while not answer.endswith(b"\n") and (piece := await processes.read(reading)):
+        while not answer.endswith(b"\n") and (piece := await read(reading)):
             answer += piece
         try:
             report = json.loads(answer)
@@ -265,14 +296,26 @@ class Runtime:
             child = spawn((self.choice.path, "--root", self._state, *arguments), streams={"stderr": writing})
             os.close(writing)
             writing = -1
-            said = b""
-            while piece := await processes.read(reading):
-                said += piece
+            said = await read_all(reading)
             return await child.wait(), said.decode(errors="replace").strip()
         finally:
             os.close(reading)
             if writing >= 0:
                 os.close(writing)
+
+
+def _open_gate(fifo: Path) -> bool:
+    """What `crun start` does: take the FIFO away and send one byte. False when that is not possible here."""
+    try:
+        gate = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fifo.unlink()
+        os.write(gate, b"\0")
+    finally:
+        os.close(gate)
+    return True
 
 
 def _said(log: Path) -> str:
