@@ -71,7 +71,7 @@ from landbridge.system.logs import ContainerLogs
 from landbridge.system.machine import HostMachine
 from landbridge.system.roots import Roots
 from landbridge.system.runtime import Runtime
-from landbridge.system.volumes import VolumeDisk
+from landbridge.system.volumes import VolumeDirectories
 
 log = logging.getLogger("landbridge")
 
@@ -115,7 +115,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     events, files, waits, locks = Events(), Files(), Waits(), Locks()
     roots, machine = Roots(f"{settings.data_root}/overlay"), HostMachine()
     volumes = Volumes(
-        state=state, events=events, files=files, disk=VolumeDisk(), blocking=apply.blocking,
+        state=state, events=events, files=files, disk=VolumeDirectories(), blocking=apply.blocking,
         root=f"{settings.data_root}/volumes",
     )  # fmt: skip
     images = Images(

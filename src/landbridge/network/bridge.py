@@ -70,6 +70,9 @@ def bridge_spec(network: Network, mtu: int) -> BridgeSpec:
         if network.options.get(GATEWAY_MODE_6 if six else GATEWAY_MODE_4) == "isolated":
             continue
         addresses.append(f"{pool.gateway}/{pool.subnet.split('/')[1]}")
+    if any(":" in address for address in addresses):
+        # A fixed link-local address is usable at once; the kernel's own waits a second for duplicate detection.
+        addresses.append("fe80::1/64")
     sysctls = [
         (f"net/ipv4/conf/{network.bridge}/route_localnet", "1"),
         (f"net/ipv6/conf/{network.bridge}/accept_ra", "0"),
