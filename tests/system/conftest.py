@@ -1,0 +1,129 @@
+"""A real engine for system tests: one per session, on its own data root, in its own network namespace.
+
+`client` runs every test twice: through landbridge's command line and through the unmodified docker command.
+Everything a test makes is removed by its fixture; the leak check of tests/conftest.py then looks at the kernel.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import leaks
+from landbridge.model.world import Instance
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "demo"))
+
+import images
+from lab import Lab, Result, docker_cli
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests here need a real kernel; those that say more keep it."""
+    for item in items:
+        if "tests/system" in str(item.path):
+            item.add_marker(pytest.mark.system)
+
+
+@pytest.fixture(scope="session")
+def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Image archives by name; apache only where it is installed."""
+    directory = tmp_path_factory.mktemp("images")
+    found = {}
+    for name in images.BUILDERS:
+        if name == "apache" and not images.APACHE.exists():
+            continue
+        found[name] = directory / f"{name}.tar"
+        images.build(name, found[name])
+    return found
+
+
+@pytest.fixture(scope="session")
+def lab(
+    run_token: str, tmp_path_factory: pytest.TempPathFactory, watch: leaks.Watch, archives: dict[str, Path]
+) -> Iterator[Lab]:
+    """The engine, its host and the machine outside; images loaded."""
+    made = Lab(f"tst{run_token}", tmp_path_factory.mktemp("lab"))
+    watch.add_mark(Instance.of(str(made.data_root)).suffix)
+    with made:
+        for path in archives.values():
+            done = made.landbridge("load", "-q", "-i", str(path))
+            assert done.code == 0, done.text
+        yield made
+
+
+class Client:
+    """One of the two command lines. Calling it runs a command line; `fails` expects a failure."""
+
+    def __init__(self, lab: Lab, name: str) -> None:
+        self.lab = lab
+        self.name = name
+        self._run = lab.docker if name == "docker" else lab.landbridge
+
+    def __call__(self, *words: str, **options: object) -> Result:
+        """Run it whatever comes."""
+        return self._run(*words, **options)
+
+    def ok(self, *words: str, **options: object) -> str:
+        """Run it; it must succeed. Standard output without the last newline."""
+        done = self._run(*words, **options)
+        assert done.code == 0, f"{' '.join(done.argv)}: exit {done.code}\n{done.text}\n{self.lab.log()[-2000:]}"
+        return done.out.rstrip("\n")
+
+    def fails(self, *words: str, code: int | None = None, **options: object) -> str:
+        """Run it; it must fail (with this exit status). Everything it printed."""
+        done = self._run(*words, **options)
+        assert done.code != 0, f"{' '.join(done.argv)} succeeded:\n{done.text}"
+        assert code is None or done.code == code, f"exit {done.code}, not {code}:\n{done.text}"
+        return done.text
+
+    def address(self, container: str, network: str) -> str:
+        """The container's IPv4 address on a network."""
+        return self.ok("inspect", "-f", f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}', container)
+
+    def port(self, container: str, port: str) -> str:
+        """The first host port a container's port is published at."""
+        return self.ok("port", container, port).splitlines()[0].rpartition(":")[2]
+
+
+@pytest.fixture(params=["landbridge", "docker"])
+def client(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Client]:
+    """Each command line in turn; containers, user networks and volumes made by the test are removed afterwards."""
+    if request.param == "docker" and not docker_cli():
+        pytest.fail("the docker command is missing: scripts/setup test unpacks it")
+    made = Client(lab, request.param)
+    yield made
+    clean(lab)
+
+
+@pytest.fixture
+def ours(lab: Lab) -> Iterator[Client]:
+    """Our own command line alone, for what the client does not matter to."""
+    yield Client(lab, "landbridge")
+    clean(lab)
+
+
+def clean(lab: Lab) -> None:
+    """Back to an engine with nothing on it but images."""
+    ids = lab.landbridge("ps", "-aq").out.split()
+    if ids:
+        lab.landbridge("rm", "-f", "-v", *ids)
+    lab.landbridge("network", "prune", "-f")
+    lab.landbridge("volume", "prune", "-a", "-f")
+
+
+@pytest.fixture
+def retry() -> Callable[[Callable[[], Result], str], Result]:
+    """Repeat a command until its output holds a text: a server in a container needs a moment to listen."""
+    import time
+
+    def again(run: Callable[[], Result], wanted: str) -> Result:
+        for _ in range(50):
+            done = run()
+            if wanted in done.text:
+                return done
+            time.sleep(0.1)
+        raise AssertionError(f"never saw {wanted!r}:\n{done.text}")
+
+    return again
