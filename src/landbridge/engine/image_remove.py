@@ -84,8 +84,9 @@ class ImageRemover:
     def _delete(self, image: Image, gone: list[Removed], *, force: bool, prune: bool, quiet: bool) -> None:
         obstacle = self._obstacle(image.id, force=force)
         if obstacle:
-            # A name was taken, which is what was asked for; say why the image stays only if that surprises.
-            if quiet and (self._records.names_of(image.id) or obstacle.used):
+            # A name was taken, which is what was asked for; that the image stays is said only when nothing shows it.
+            needed = self._has_children(image.id) or bool(self._records.names_of(image.id))
+            if quiet and (needed or obstacle.used):
                 return
             raise _conflict(image.id, obstacle)
         for name in self._records.names_of(image.id):
@@ -110,7 +111,7 @@ class ImageRemover:
         return [chain for chain in reversed(chain_ids(image.diff_ids)) if chain not in kept]
 
     def _obstacle(self, identity: str, *, force: bool, names_matter: bool = True) -> _Obstacle | None:
-        if any(image.parent == identity for image in self._records.visible()):
+        if self._has_children(identity):
             return _Obstacle("image has dependent child images", hard=True)
         users = self._in_use(identity)
         running = next((user for user in users if user.running), None)
@@ -124,6 +125,9 @@ class ImageRemover:
         if users:
             return _Obstacle(f"image is being used by stopped container {short(users[0].container)}", used=True)
         return None
+
+    def _has_children(self, identity: str) -> bool:
+        return any(image.parent == identity for image in self._records.visible())
 
     def prune(self, wanted: Wanted) -> tuple[Removed, ...]:
         """Remove images without names, or with ``dangling=false`` all that no container stands on."""

@@ -201,7 +201,7 @@ class Images:
         """Make an image of a container's changes; returns its id.
 
         `config` is what the request asks for instead of ``commit.config``, the container's, which completes it;
-        `changes` as in `import_`. The caller has paused the container if that was wanted, and emits the container's event.
+        `changes` as in `import_`. The caller has paused the container if that was wanted, and emits its event.
 
         Raises: Invalid before anything is done when name or changes are wrong.
         """

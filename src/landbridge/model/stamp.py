@@ -14,7 +14,8 @@ def format_ns(nanoseconds: int) -> str:
     seconds, fraction = divmod(nanoseconds, 1_000_000_000)
     days, second = divmod(seconds, 86400)
     day = datetime.fromordinal(_EPOCH.toordinal() + days)
-    text = f"{day:%Y-%m-%d}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
+    date = f"{day.year:04}-{day.month:02}-{day.day:02}"  # strftime does not pad years
+    text = f"{date}T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}"
     return text + (f".{fraction:09}".rstrip("0") if fraction else "") + "Z"
 
 

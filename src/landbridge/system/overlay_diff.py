@@ -1,8 +1,8 @@
 """What a container changed: its overlay upper directory compared with the layers below (``docker diff``).
 
 A directory is listed as changed when its owner or mode is or anything in it is (times and sizes of directories say
-little, Docker ignores them too); of a deleted tree the top is listed, of an added one every entry. Lower directories are searched name by name, so that a symlink in
-one of them is never followed.
+little, Docker ignores them too); of a deleted tree the top is listed, of an added one every entry. Lower
+directories are searched name by name, so that a symlink in one of them is never followed.
 """
 
 import os

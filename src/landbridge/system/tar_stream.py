@@ -91,6 +91,8 @@ class TarStream:
         if block == _ZERO:
             second = self._source.take(BLOCK)
             self._keep(second)
+            if 0 < len(second) < BLOCK:
+                raise Internal("unexpected EOF")
             if second not in (_ZERO, b""):
                 raise headers.invalid()
             return None
