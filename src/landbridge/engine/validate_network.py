@@ -119,7 +119,7 @@ def check_endpoints(mode: str, endpoints: Iterable[EndpointConfig]) -> None:
     names = {endpoint.network or mode for endpoint in endpoints} or {mode}
     if len(names) > 1 and "none" in names:
         raise Conflict(_NONE_MIXED)
-    if "host" in names | {mode} and names != {"host"} and not names <= {"host", "none"}:
+    if "host" in names | {mode} and not names <= {"host", "none"}:
         raise Conflict(_SHARED_MIXED)
 
 
