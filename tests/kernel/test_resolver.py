@@ -220,6 +220,18 @@ def test_a_killed_resolver_is_followed_by_another(resolver: Resolver, sandbox: s
         assert addresses(ask(sandbox, "web1", stream=stream)) == ["10.0.0.2"]
 
 
+def test_another_resolver_may_have_another_port(resolver: Resolver, sandbox: str) -> None:
+    resolver.process.kill()
+    resolver.process.communicate()
+    with netns.inside(sandbox), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind((SERVER, 61053))
+        resolver.process = resolver.start()
+        with resolver.control() as control:
+            assert control.replace([NETWORK], [record("web1", "10.0.0.2")], [asker(sandbox)]) == {}
+        for stream in (False, True):
+            assert addresses(ask(sandbox, "web1", stream=stream)) == ["10.0.0.2"]
+
+
 def test_a_port_taken_inside_the_sandbox_is_no_obstacle(resolver: Resolver, make_netns: Callable[[str], str]) -> None:
     path = make_netns("busy")
     with netns.inside(path), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
@@ -279,7 +291,7 @@ def test_a_stream_carries_many_questions_and_ends_after_the_last_answer(sandbox:
         question = dns.message.make_query("web1", "A").to_wire()
         stream.sendall((len(question).to_bytes(2, "big") + question) * 3000)
         stream.shutdown(socket.SHUT_WR)
-        stream.settimeout(10)
+        stream.settimeout(5)  # less than an idle stream is given
         received = b"".join(iter(lambda: stream.recv(65536), b""))
     size = 2 + int.from_bytes(received[:2], "big")
     assert len(received) == 3000 * size

@@ -123,6 +123,20 @@ def test_when_all_fail_it_says_so(resolver: Resolver, serve: Callable[..., str])
         assert ask(sandbox, "a.example", stream=True).rcode() == dns.rcode.SERVFAIL
 
 
+def test_failing_at_once_is_no_different(resolver: Resolver, serve: Callable[..., str]) -> None:
+    """Where there is no route the failure comes before the question was even put aside, for thousands in a row."""
+    resolver.host_servers("2001:db8::9")
+    sandbox = serve()
+    assert ask(sandbox, "a.example").rcode() == dns.rcode.SERVFAIL
+    with netns.inside(sandbox), socket.create_connection((SERVER, 53)) as stream:
+        question = dns.message.make_query("a.example", "A").to_wire()
+        stream.sendall((len(question).to_bytes(2, "big") + question) * 3000)
+        stream.shutdown(socket.SHUT_WR)
+        stream.settimeout(5)
+        received = b"".join(iter(lambda: stream.recv(65536), b""))
+    assert len(received) == 3000 * (2 + len(question))
+
+
 def test_nxdomain_ends_the_search(resolver: Resolver, serve: Callable[..., str]) -> None:
     resolver.host_servers("127.0.1.1", "127.0.1.2")
     with Upstream("127.0.1.1", table()), Upstream("127.0.1.2", WORLD) as second:
@@ -244,6 +258,9 @@ def test_replies_are_kept_for_their_time_and_shared(resolver: Resolver, serve: C
         for _ in range(2):
             ask(first, "nxdomain.example")  # no SOA: not kept
         assert len(upstream.seen) == 3
+        for _ in range(2):
+            assert addresses(ask(first, "a.example", stream=True)) == ["192.0.2.1"]
+        assert len(upstream.seen) == 4
 
 
 def test_equal_questions_in_flight_are_one(resolver: Resolver, serve: Callable[..., str]) -> None:

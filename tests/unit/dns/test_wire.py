@@ -83,6 +83,7 @@ def test_a_response_of_garbage_is_no_response(message: bytes) -> None:
         query("web")[:2] + b"\x81\x80" + query("web")[4:],  # a reply
         query("web")[:4] + b"\0\0" + query("web")[6:12],  # no question
     ],
+    ids=["empty", "short", "reply", "no question"],
 )
 def test_no_reply_is_due(message: bytes) -> None:
     assert wire.parse_query(message) is None
@@ -92,11 +93,12 @@ def test_no_reply_is_due(message: bytes) -> None:
     "broken",
     [
         query("web")[:4] + b"\0\2" + query("web")[6:],  # two questions announced
-        query("web")[:12] + b"\xc0\x0c" + query("web")[17:],  # a name pointing to itself
-        query("web")[:12] + b"\x40" + query("web")[13:],  # a label of 64
+        query("web")[:12] + b"\xc0\x0c" + b"a" * 250 + b"\0\0\1\0\1",  # a name pointing to itself
+        query("web")[:12] + b"\x40" + b"a" * 64 + b"\0\0\1\0\1",  # a label of 64
         query("web")[:12] + (b"\x3f" + b"a" * 63) * 4 + b"\0\0\1\0\1",  # 257 bytes of name
         query("web")[:11] + b"\1" + query("web")[12:],  # an additional record announced, none there
     ],
+    ids=["two questions", "pointer", "long label", "long name", "no record"],
 )
 def test_broken_questions_are_format_errors(broken: bytes) -> None:
     with pytest.raises(Invalid):
@@ -179,6 +181,9 @@ def test_a_reply_to_another_question_is_not_ours() -> None:
     assert wire.parse_response(other, QUESTION) is None
     other_type = response(";QUESTION\na.example. IN AAAA\n")
     assert wire.parse_response(other_type, QUESTION) is None
+    # Types 65 and 97 are "A" and "a" as letters, and letters are compared without case.
+    https = parsed(query("a.example", "HTTPS"))
+    assert wire.parse_response(response(";QUESTION\na.example. IN TYPE97\n"), https.question) is None
     other_case = response(";QUESTION\nA.EXAMPLE. IN A\n")
     assert wire.parse_response(other_case, QUESTION) is not None
 

@@ -102,6 +102,8 @@ def test_which_network_names_no_public_domain_can_have(name: str, *, private: bo
 
 
 def test_links_are_the_linkers_own_and_ignore_case(zone: Zone) -> None:
+    zone.apply(asker("n1", links=(("n1", "www", "later"),)))
+    assert zone.lookup("me", "www", TYPE_A) == FORWARD  # hidden even while there is nothing behind the alias
     zone.apply(asker("n1", links=(("n1", "Peer", "Web1"), ("n1", "web2", "web1"), ("n1", "late", "later"))))
     assert addresses(zone.lookup("me", "peer", TYPE_A)) == ["10.1.0.2"]
     assert addresses(zone.lookup("me", "peer.front_end", TYPE_A)) == ["10.1.0.2"]

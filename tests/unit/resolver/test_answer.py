@@ -42,6 +42,12 @@ def test_every_reply_has_all_addresses_and_each_turn_another_first(count: int) -
     assert len({order[0] for order in orders}) == len(orders)
 
 
+def test_clients_that_never_repeat_a_question_do_not_all_get_the_first() -> None:
+    zone = zone_of(5)
+    firsts = {str(local(zone, query("web"))[0][0].answer[0][0]) for _ in range(200)}
+    assert len(firsts) == 5
+
+
 def test_rotation_keeps_whole_answers_within_the_clients_size() -> None:
     for size, limit in ((0, 512), (1232, 1232)):
         options = {"use_edns": 0, "payload": size} if size else {}
