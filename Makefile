@@ -15,6 +15,6 @@ setup: ; @scripts/setup run
 # The command on everybody's path.
 install: setup ; @ln -sf "$(CURDIR)/bin/landbridge" /usr/local/bin/landbridge && echo "landbridge is at /usr/local/bin/landbridge"
 
-bench: ; @scripts/setup test && .venv/bin/python bench/run.py
+bench: ; @scripts/setup test && .venv/bin/python bench/start.py
 
 clean: ; @rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache
