@@ -114,7 +114,6 @@ def _place(
     points: dict[str, MountPoint], wanted: dict[str, VolumeRequest], point: MountPoint, request: VolumeRequest | None
 ) -> None:
     points[point.destination] = point
-    wanted.pop(point.destination, None)
     if request is not None:
         wanted[point.destination] = request
 
