@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import time
 
-TYPE_CHECKING = False
-
 DAYS_BEFORE_MONTH = (0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334)
 
 
@@ -48,3 +46,11 @@ def parse_rfc3339(text: str) -> tuple[int, int]:
 def local_text(seconds: float) -> str:
     """`2024-05-01 10:20:30 +0200 CEST`, the CREATED AT column."""
     return time.strftime("%Y-%m-%d %H:%M:%S %z %Z", time.localtime(seconds))
+
+
+def nano_text(nanos: int) -> str:
+    """`2024-05-01T10:20:30.123456789Z`, or with the local offset; always nine digits."""
+    seconds, rest = divmod(nanos, 10**9)
+    zone = time.strftime("%z", time.localtime(seconds))
+    zone = "Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}"
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(seconds)) + f".{rest:09d}{zone}"

@@ -87,7 +87,7 @@ def columns(*, truncate: bool) -> dict[str, Column]:
         "Networks": Column(
             "NETWORKS", lambda row: ",".join(sorted((row.get("NetworkSettings") or {}).get("Networks") or {}))
         ),
-        "Platform": Column("PLATFORM", lambda row: "", listed=False),
+        "Platform": Column("PLATFORM", lambda row: None),
     }
 
 

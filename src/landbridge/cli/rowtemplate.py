@@ -1,0 +1,62 @@
+"""Tables and lines by the user's own template: `--format 'table {{.ID}}\\t{{.Names}}'`."""
+
+from __future__ import annotations
+
+from landbridge.cli.outcome import CommandError
+from landbridge.cli.tables import align
+from landbridge.cli.template import Template
+from landbridge.cli.templatesyntax import TemplateError
+from landbridge.cli.templatevalues import Listing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from landbridge.cli.session import Session
+    from landbridge.cli.tables import Column
+
+# Named forms kept from Docker: one value per line with a blank line after each row.
+RAW_FORMS = {
+    "ID": "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\nstate: {{- pad .State 1 0}}\n"
+    "status: {{- pad .Status 1 0}}\nnames: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n",
+}
+
+
+def compile_template(text: str) -> Template:
+    """Raises: CommandError with Docker's words."""
+    try:
+        return Template(text)
+    except TemplateError as error:
+        raise CommandError(f"failed to parse template: {error}") from None
+
+
+def _heading_of_label(name: str) -> str:
+    return name.rpartition(".")[2].replace("-", " ").replace("_", " ")
+
+
+def print_template(
+    session: Session, rows: Iterable[Any], columns: dict[str, Column], form: str, type_name: str = "*formatter.ContainerContext"
+) -> None:
+    """Print each row by the template `form`; with `table ` before it, in columns under headings. Raises: CommandError."""
+    table = form.startswith("table")
+    source = form.removeprefix("table") if table else RAW_FORMS["ID"] if form == "raw" and "RunningFor" in columns else form
+    source = source.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
+    template = compile_template(source)
+    lines: list[str] = []
+    try:
+        headings: dict[str, Any] = {name: column.heading for name, column in columns.items()}
+        headings["Label"] = _heading_of_label
+        heading = template.render(Listing(headings, type_name))  # also finds mistakes when there are no rows
+        if table:
+            lines.append(heading)
+        for row in rows:
+            fields = {name: column.value(row) for name, column in columns.items() if column.listed}
+            fields["Label"] = lambda key, row=row: str((row.get("Labels") or {}).get(key, ""))
+            lines.append(template.render(Listing(fields, type_name)))
+    except TemplateError as error:
+        raise CommandError(f"failed to execute template: {error}") from None
+    if table:
+        lines = align([line.split("\t") for line in lines])
+    for line in lines:
+        session.out(line)
