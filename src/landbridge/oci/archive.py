@@ -4,7 +4,6 @@ Pure: the archive is seen through `read` (a small member's bytes by name) and `n
 everything the loader must check; layer contents are not looked at here. Digests of documents are verified.
 """
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from landbridge.errors import Internal, Invalid
 from landbridge.model.image import Image, Reference
 from landbridge.model.reference import check_digest, parse, tagged
-from landbridge.oci.image import parse_image
+from landbridge.oci.image import parse_image, parse_json
 from landbridge.oci.layers import digest
 
 DOCUMENT_MOST = 8 << 20  # bytes of one manifest, index or configuration
@@ -67,10 +66,7 @@ def plan(names: Collection[str], read: Read, platform: Platform) -> tuple[Planne
 
 
 def _document(read: Read, name: str) -> Any:
-    try:
-        return json.loads(read(name))
-    except ValueError as error:
-        raise Invalid(f"{name}: {error}") from error
+    return parse_json(read(name), name)
 
 
 def _blob(digest_: str) -> str:
@@ -177,7 +173,7 @@ def _manifest(
     member = _blob(wanted)
     if member not in names:  # an archive of one platform keeps the descriptors of the others
         return None
-    document = json.loads(_verified(read, member, wanted))
+    document = parse_json(_verified(read, member, wanted), member)
     if not isinstance(document, dict):
         raise Invalid(f"{member}: not an object")
     media = descriptor.get("mediaType") or document.get("mediaType")

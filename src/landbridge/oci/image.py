@@ -51,6 +51,14 @@ _ALWAYS = {"Env", "Cmd", "Image", "Volumes", "WorkingDir", "Entrypoint", "OnBuil
            "User", "AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce"}
 
 
+def parse_json(data: bytes, what: str) -> Any:
+    """The value of a JSON document from outside. Raises: Invalid, also when it nests deeper than can be read."""
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"{what}: {error}") from error
+
+
 def _text(document: Mapping[str, Any], key: str) -> str:
     value = document.get(key)
     if value is None:
@@ -58,6 +66,13 @@ def _text(document: Mapping[str, Any], key: str) -> str:
     if not isinstance(value, str):
         raise Invalid(f"invalid image configuration: {key} is not a string")
     return value
+
+
+def _integer(document: Mapping[str, Any], key: str) -> int:
+    value = document.get(key) or 0
+    if not isinstance(value, int):
+        raise Invalid(f"invalid image configuration: {key} is not an integer")
+    return int(value)
 
 
 def _strings(document: Mapping[str, Any], key: str) -> tuple[str, ...] | None:
@@ -94,7 +109,7 @@ def parse_config(document: Mapping[str, Any]) -> Config:
     timeout = document.get("StopTimeout")
     values["stop_timeout"] = timeout if isinstance(timeout, int) else None
     if (health := _mapping(document, "Healthcheck")) is not None:
-        numbers = {name: int(health.get(key) or 0) for key, name in _HEALTH}
+        numbers = {name: _integer(health, key) for key, name in _HEALTH}
         values["healthcheck"] = Healthcheck(test=_strings(health, "Test"), **numbers)
     return Config(**values)
 
@@ -123,17 +138,14 @@ def parse_image(raw: bytes, *, size: int = 0) -> Image:
 
     Raises: Invalid when it is not JSON or not an image's configuration.
     """
-    try:
-        document = json.loads(raw)
-        text = raw.decode()
-    except ValueError as error:
-        raise Invalid(f"invalid image configuration: {error}") from error
+    document = parse_json(raw, "invalid image configuration")
     if not isinstance(document, dict):
         raise Invalid("invalid image configuration: not an object")
     rootfs = _mapping(document, "rootfs")
     if rootfs is None:
         raise Invalid("invalid image JSON, no RootFS key")
     config = parse_config(_mapping(document, "config") or {})
+    history = document.get("history")
     return Image(
         id=digest(raw),
         created=_text(document, "created"),
@@ -142,13 +154,13 @@ def parse_image(raw: bytes, *, size: int = 0) -> Image:
         config=config,
         diff_ids=_strings(rootfs, "diff_ids") or (),
         size=size,
-        raw=text,
+        raw=raw.decode(),
         variant=_text(document, "variant"),
         os_version=_text(document, "os.version"),
         author=_text(document, "author"),
         comment=_text(document, "comment"),
         container=_text(document, "container"),
-        history=tuple(_parse_history(item) for item in document.get("history") or () if isinstance(item, dict)),
+        history=tuple(_parse_history(x) for x in (history if isinstance(history, list) else ()) if isinstance(x, dict)),
         labels=config.labels,
         docker_version=_text(document, "docker_version"),
     )

@@ -154,16 +154,18 @@ class Unpacker:
             os.chmod(base, member.mode, dir_fd=at)
         os.utime(base, ns=(member.atime_ns, member.mtime_ns), dir_fd=at, follow_symlinks=False)
 
-    def _create(self, at: int, base: str, make: Callable[[], None]) -> None:
-        """Call `make`; a whiteout of the same name in the same layer gives way, anything else does not."""
+    def _create(self, at: int, base: str, make: Callable[[], None]) -> bool:
+        """Call `make`; a whiteout of the same name in the same layer gives way (True), anything else does not."""
         try:
             make()
+            return False
         except FileExistsError:
             found = os.stat(base, dir_fd=at, follow_symlinks=False)
             if not stat.S_ISCHR(found.st_mode) or found.st_rdev != 0:
                 raise duplicate() from None
             os.unlink(base, dir_fd=at)
             make()
+            return True
 
     def _file(self, at: int, base: str, member: Member, placement: Placement) -> None:
         fd = -1
@@ -200,13 +202,16 @@ class Unpacker:
                 piece = piece[written:]
 
     def _make_directory(self, at: int, base: str, member: Member, placement: Placement) -> None:
+        hiding = False
         try:
             os.mkdir(base, 0o700, dir_fd=at)
         except FileExistsError:  # made before as somebody's parent, or hidden by a whiteout
             if not stat.S_ISDIR(os.stat(base, dir_fd=at, follow_symlinks=False).st_mode):
-                self._create(at, base, lambda: os.mkdir(base, 0o700, dir_fd=at))
+                hiding = self._create(at, base, lambda: os.mkdir(base, 0o700, dir_fd=at))
         fd = os.open(base, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
         try:
+            if hiding:  # the whiteout still says that nothing below shows through
+                os.setxattr(fd, OPAQUE_XATTR, b"y")
             self._attributes(fd, member, placement)
         finally:
             os.close(fd)

@@ -4,9 +4,12 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from landbridge.errors import Internal, Invalid, LandbridgeError
 from landbridge.oci.archive import PlannedImage, PlannedLayer, Platform, plan
+from landbridge.oci.image import parse_image
 from landbridge.oci.layers import digest
 
 HERE = Platform("linux", "amd64")
@@ -172,6 +175,51 @@ def test_configurations_that_are_none(document: bytes) -> None:
     archive.put("c.json", document)
     with pytest.raises(Invalid):
         archive.plan()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(
+            "config rootfs diff_ids history os created Env Cmd Labels Healthcheck Test Interval Volumes Config Layers"
+            " RepoTags manifests digest annotations platform architecture".split()
+        ),
+        inner,
+        max_size=5,
+    ),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None)
+@given(JSON, JSON, JSON)
+def test_any_document_is_read_or_refused(manifest: Any, index: Any, config_: Any) -> None:
+    members = {
+        "manifest.json": [{"Config": "c.json", "Layers": []}] if manifest is None else manifest,
+        "c.json": config_,
+        "index.json": index,
+    }
+    for names in (members, {"index.json"}):
+        archive = Archive()
+        for name in names:
+            archive.put(name, members[name])
+        try:
+            archive.plan()
+        except LandbridgeError:
+            pass
+    try:
+        parse_image(json.dumps({"rootfs": {}, "config": config_, "history": index}).encode())
+    except LandbridgeError:
+        pass
+
+
+def test_nesting_without_end_is_refused() -> None:
+    for name in ("manifest.json", "index.json"):
+        archive = Archive()
+        archive.put(name, b"[" * 200_000)
+        with pytest.raises(Invalid, match="recursion"):
+            archive.plan()
 
 
 def test_an_image_for_another_system() -> None:
