@@ -23,6 +23,17 @@ class VolumeDisk(Protocol):
 
     def unmount(self, path: str) -> None: ...
 
+    def bind_beneath(self, volume: str, subpath: str, target: str) -> None:
+        """Make what is at `subpath` in the directory `volume` visible at `target` too; symlinks stay inside.
+
+        Raises: NotFound, Internal.
+        """
+        ...
+
+    def release_beneath(self, target: str) -> None:
+        """Undo `bind_beneath`; twice is no error."""
+        ...
+
     def copy_up(self, root: str, destination: str, volume: str) -> None:
         """What `root` has at `destination` goes into the directory `volume`, if that is empty. Raises: Internal."""
         ...

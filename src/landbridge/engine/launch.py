@@ -144,7 +144,8 @@ class Launch:
             recursive_readonly=facts.recursive_readonly,
             init_binary=facts.init_binary if (host.init if host.init is not None else self.settings.init) else "",
         )
-        return build(replace(container, config=replace(container.config, hostname=hostname)), context)
+        shown = replace(container.config, hostname=hostname)
+        return build(replace(container, config=shown, mounts=self.volumes.sources(container)), context)
 
     def _namespace(self, mode: str, kind: str) -> str:
         """Empty for a new one, ``host``, or the path of another container's."""

@@ -5,6 +5,7 @@ started or runs. Options of the driver (tmpfs, nfs, bind) are mounted for the fi
 the last. Records change in the event loop's thread only; what may take long on disk runs on a worker thread.
 """
 
+import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -230,6 +231,9 @@ class Volumes:
         for point in container.mounts:
             if point.type == "volume":
                 await self._hold(self.get(point.name), container.id)
+                if point.subpath:
+                    target = self._beneath(container.id, point)
+                    await self.blocking(self.disk.bind_beneath, point.source, point.subpath, target)
                 self.events.emit("volume", "mount", point.name, {
                     "container": container.id, "destination": point.destination, "driver": point.driver,
                     "propagation": point.propagation, "read/write": "true" if point.rw else "false",
@@ -248,8 +252,23 @@ class Volumes:
             if volume.options:
                 await self.blocking(self.disk.mount, volume.mountpoint, volume.options)
 
+    def _beneath(self, container: str, point: MountPoint) -> str:
+        """Where a part of a volume is bound for a container; beside ``_data``, so it goes with the volume."""
+        place = hashlib.sha256(point.destination.encode()).hexdigest()[:16]
+        return f"{self.root}/{point.name}/_parts/{container}-{place}"
+
+    def sources(self, container: Container) -> tuple[MountPoint, ...]:
+        """The mounts with the paths to bind: those of `acquire` where a part of a volume is wanted."""
+        return tuple(
+            replace(point, source=self._beneath(container.id, point)) if point.subpath else point
+            for point in container.mounts
+        )
+
     async def release(self, container: Container) -> None:
         """After the process: what only this container held is unmounted. Twice is fine."""
+        for point in container.mounts:
+            if point.subpath:
+                await self.blocking(self.disk.release_beneath, self._beneath(container.id, point))
         for name in _names(container):
             if container.id not in self._holders.get(name, ()):
                 continue

@@ -6,11 +6,12 @@ descriptors and never through a name that somebody could have made a symlink mea
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from ipaddress import ip_address
 from socket import gaierror, getaddrinfo
 
-from landbridge.errors import Internal
+from landbridge.errors import Internal, NotFound
 from landbridge.system import mounts
 from landbridge.system.beneath import open_in_root
 from landbridge.system.treecopy import copy_tree
@@ -94,6 +95,42 @@ class VolumeDirectories:
     def unmount(self, path: str) -> None:
         """Undo `mount`; nothing mounted is no error."""
         mounts.unmount(path)
+
+    def bind_beneath(self, volume: str, subpath: str, target: str) -> None:
+        """Make the directory or file at `subpath` in `volume` visible at `target` too.
+
+        Bound by descriptor: who can write to the volume cannot lead us out of it, now or later. Raises: NotFound
+        in Docker's words, Internal.
+        """
+        top = os.open(volume, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            found = open_in_root(top, subpath, os.O_PATH)
+        except OSError as error:
+            path = f"{volume}/{subpath}"
+            reason = (error.strerror or "").lower()
+            raise NotFound(f"cannot access path {path}: lstat {path}: {reason}") from error
+        finally:
+            os.close(top)
+        try:
+            self.release_beneath(target)
+            if stat.S_ISDIR(os.fstat(found).st_mode):
+                os.makedirs(target, mode=0o700)
+            else:
+                os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+                os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            mounts.bind(f"/proc/self/fd/{found}", target, recursive=True)
+        finally:
+            os.close(found)
+
+    def release_beneath(self, target: str) -> None:
+        """Undo `bind_beneath`; twice is no error."""
+        if not os.path.lexists(target):
+            return
+        mounts.unmount(target)
+        if os.path.isdir(target):
+            os.rmdir(target)
+        else:
+            os.unlink(target)
 
     def copy_up(self, root: str, destination: str, volume: str) -> None:
         """What is at `destination` in the file system `root` goes into the empty directory `volume`.

@@ -14,7 +14,7 @@ from landbridge.engine.state import State
 from landbridge.engine.store import Store
 from landbridge.engine.volumes import Volumes, check_options
 from landbridge.errors import Conflict, Internal, Invalid, LandbridgeError, NotFound
-from landbridge.model.config import Config, HostConfig
+from landbridge.model.config import Config, HostConfig, Mount, VolumeOptions
 from landbridge.model.container import Container, MountPoint, Phase
 from landbridge.model.container import State as ContainerState
 from landbridge.model.volume import ANONYMOUS_LABEL, VolumeRequest
@@ -41,6 +41,12 @@ class Directories(VolumeDirectories):
     def unmount(self, path: str) -> None:
         if path in self.mounted:
             self.mounted.remove(path)
+
+    def bind_beneath(self, volume: str, subpath: str, target: str) -> None:
+        self.mounted.append(f"{volume}/{subpath} at {target}")
+
+    def release_beneath(self, target: str) -> None:
+        self.mounted = [one for one in self.mounted if not one.endswith(f" at {target}")]
 
 
 async def blocking(call: Callable[..., object], *arguments: object) -> object:
@@ -377,6 +383,20 @@ def test_bind_sources_are_made_or_missed(setting: Setting) -> None:
     gone = replace(made, mounts=(MountPoint(type="bind", source="/nowhere/at/all", destination="/x"),))
     with pytest.raises(Invalid, match="bind source path does not exist: /nowhere/at/all"):
         run(setting.volumes.acquire(gone))
+
+
+def test_a_part_of_a_volume_is_bound_while_held(setting: Setting) -> None:
+    part = Mount(type="volume", source="data", target="/x", volume_options=VolumeOptions(subpath="sub/dir"))
+    container = setting.container("a", HostConfig(binds=("data:/whole",), mounts=(part,)))
+    run(setting.volumes.acquire(container))
+    sources = {point.destination: point.source for point in setting.volumes.sources(container)}
+    content = f"{setting.root}/volumes/data/_data"
+    assert sources["/whole"] == content
+    assert setting.disk.mounted == [f"{content}/sub/dir at {sources['/x']}"]
+    assert container.mounts[1].source == content
+    assert not container.mounts[1].copy_up
+    run(setting.volumes.release(container))
+    assert setting.disk.mounted == []
 
 
 def test_a_vanished_volume_stops_the_start(setting: Setting) -> None:

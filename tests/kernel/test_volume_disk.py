@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from landbridge.errors import Internal
+from landbridge.errors import Internal, NotFound
 from landbridge.system.mounts import is_mount
 from landbridge.system.volumes import VolumeDirectories, split_options
 
@@ -141,6 +141,31 @@ def test_options_are_flags_propagation_or_data() -> None:
     assert split_options("") == (0, 0, "")
     assert split_options("defaults,ro,exec,size=1m,uid=5") == (1, 0, "size=1m,uid=5")
     assert split_options("ro,rw,bind,rshared") == (4096, (1 << 20) | 16384, "")
+
+
+# Parts of volumes.
+
+
+def test_a_part_of_a_volume(volume: Path, disk: VolumeDirectories, tmp_path: Path) -> None:
+    (volume / "sub").mkdir()
+    (volume / "sub" / "file").write_text("x")
+    (volume / "link").symlink_to("/sub")
+    (volume / "out").symlink_to("../../../../../../etc")
+    target = str(tmp_path / "parts" / "one")
+    for subpath, seen in (("sub", "file"), ("link", "file")):
+        disk.bind_beneath(str(volume), subpath, target)
+        assert os.listdir(target) == [seen]
+    disk.bind_beneath(str(volume), "sub/file", target)
+    assert Path(target).read_text() == "x"
+    disk.release_beneath(target)
+    disk.release_beneath(target)
+    assert not os.path.lexists(target)
+    assert (volume / "sub" / "file").exists()
+    for subpath in ("none", "out"):
+        path = f"{volume}/{subpath}"
+        with pytest.raises(NotFound) as error:
+            disk.bind_beneath(str(volume), subpath, target)
+        assert error.value.message == f"cannot access path {path}: lstat {path}: no such file or directory"
 
 
 # Copying up.
