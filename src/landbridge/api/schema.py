@@ -35,7 +35,8 @@ Reader = Callable[[Any, _Place], Any]
 
 def decode(cls: type[T], value: Object | None, path: str = "") -> T:
     """The value of `cls` in a JSON object; `path` is where the object stands in its document. Raises: Invalid."""
-    result: T = _object(cls)(value, _Place(go_name(cls), path))
+    kind: Any = cls
+    result: T = _reader(kind)(value, _Place(go_name(cls), path))
     return result
 
 
@@ -68,8 +69,8 @@ def encode(value: Any) -> Any:
     if is_dataclass(value):
         return {
             name: encode(content)
-            for attribute, name, droppable in _columns(type(value))
-            if (content := getattr(value, attribute)) or not droppable or _meaningful(content)
+            for attribute, name, keeps in _columns(value.__class__)
+            if keeps(content := getattr(value, attribute))
         }
     if isinstance(value, Mapping):
         return {key: encode(item) for key, item in value.items()}
@@ -78,19 +79,29 @@ def encode(value: Any) -> Any:
     return value
 
 
-def _meaningful(content: Any) -> bool:
-    """False and 0 count when the field could also be absent (Go: pointers)."""
-    return content is not None and not isinstance(content, str | tuple | list | Mapping) and False
+def _always(_content: Any) -> bool:
+    return True
+
+
+def _given(content: Any) -> bool:
+    return content is not None
 
 
 @cache
-def _columns(cls: type) -> tuple[tuple[str, str, bool], ...]:
-    omitted = OMITTED.get(cls, frozenset())
-    return tuple(
-        (one.name, json_name(cls, one.name), omitted is ALL or one.name in omitted)
-        for one in fields(cls)
-        if one.name not in OURS.get(cls, ())
-    )
+def _columns(cls: type) -> tuple[tuple[str, str, Callable[[Any], bool]], ...]:
+    """(attribute, JSON name, whether a value is written) of every field Docker knows."""
+    omitted, hints = OMITTED.get(cls, frozenset()), get_type_hints(cls)
+    columns = []
+    for one in fields(cls):
+        if one.name in OURS.get(cls, ()):
+            continue
+        keeps: Callable[[Any], bool] = _always
+        if omitted is ALL or one.name in omitted:
+            # Go: a pointer to a number or bool is left out when it is nil, anything else when it is empty.
+            pointer = {bool, int} & set(get_args(hints[one.name]))
+            keeps = _given if pointer else bool
+        columns.append((one.name, json_name(cls, one.name), keeps))
+    return tuple(columns)
 
 
 def _refuse(value: Any, place: _Place, wanted: str) -> Invalid:
@@ -132,7 +143,7 @@ def _scalar(hint: type) -> Reader:
     def read(value: Any, place: _Place) -> Any:
         if value is None:
             return hint()
-        if type(value) is not hint or (hint is int and not -(1 << 63) <= value < 1 << 63):
+        if type(value) is not hint or (isinstance(value, int) and not -(1 << 63) <= value < 1 << 63):
             raise _refuse(value, place, wanted)
         return value
 
@@ -185,7 +196,6 @@ def _mapping(item: Any) -> Reader:
     return read
 
 
-@cache
 def _object(cls: type) -> Reader:
     hints = get_type_hints(cls)
     words = WORDS.get(cls, frozenset())

@@ -1,0 +1,161 @@
+"""Handlers of a container's streams: attach, logs, wait."""
+
+import re
+from collections.abc import AsyncGenerator
+
+from landbridge.api import streams
+from landbridge.api.duplex import Duplex
+from landbridge.api.request import Request
+from landbridge.api.response import Hijack, Response, Stream
+from landbridge.api.router import Route
+from landbridge.api.streaming import NUMBERS, Once, Wanted, parse_detach_keys, relay, started, stream_type
+from landbridge.engine.engine import Engine
+from landbridge.engine.hub import Session
+from landbridge.errors import Invalid
+from landbridge.model.container import Container
+from landbridge.model.process import LogEntry
+from landbridge.model.stamp import ZERO, format_ns, parse_ns
+
+_CONDITIONS = ("", "not-running", "next-exit", "removed")
+
+
+class ContainerStreamHandlers:
+    """One method per route."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def routes(self) -> list[Route]:
+        one = "/containers/{name:.*}"
+        return [
+            Route("POST", f"{one}/attach", self.attach),
+            Route("GET", f"{one}/logs", self.logs),
+            Route("POST", f"{one}/wait", self.wait),
+        ]
+
+    async def attach(self, request: Request) -> Response:
+        keys = parse_detach_keys(request.query_str("detachKeys"))
+        container, session = await self._engine.streams.attach(request.params["name"])
+        config = container.config
+        stream = request.query_bool("stream")
+        wanted = Wanted(
+            stdin=stream and request.query_bool("stdin") and config.open_stdin,
+            stdout=request.query_bool("stdout"),
+            stderr=request.query_bool("stderr"),
+            tty=config.tty,
+            detach_keys=keys,
+            ends_with_input=config.tty or not config.stdin_once,
+        )
+        past = request.query_bool("logs")
+
+        async def run(duplex: Duplex) -> None:
+            if past:
+                await self._replay(container, duplex, wanted)
+            if stream:
+                await self._attached(container, session, duplex, wanted)
+
+        return Hijack(Once(run, session.close), content_type=stream_type(request, tty=config.tty))
+
+    async def _attached(self, container: Container, session: Session, duplex: Duplex, wanted: Wanted) -> None:
+        emit = self._engine.lifecycle.emit
+        emit("attach", container)
+        if await relay(session, duplex, wanted) and wanted.tty:
+            emit("detach", container)
+
+    async def _replay(self, container: Container, duplex: Duplex, wanted: Wanted) -> None:
+        frame = streams.writer(tty=wanted.tty)
+        shown = {"stdout": wanted.stdout, "stderr": wanted.stderr}
+        async for entry in self._engine.streams.logs(container.id):
+            if shown[entry.stream]:
+                await duplex.write(frame(NUMBERS[entry.stream], entry.data))
+
+    async def logs(self, request: Request) -> Response:
+        shown = {"stdout": request.query_bool("stdout"), "stderr": request.query_bool("stderr")}
+        container = self._engine.state.container(request.params["name"])
+        if not any(shown.values()):
+            raise Invalid("Bad parameters: you must choose at least one stream")
+        messages = await started(self._log_messages(request, container, shown))
+        return Stream(
+            messages,
+            content_type=stream_type(request, tty=container.config.tty),
+            on_error=None if container.config.tty else streams.framed_error,
+        )
+
+    async def _log_messages(
+        self, request: Request, container: Container, shown: dict[str, bool]
+    ) -> AsyncGenerator[bytes, None]:
+        frame = streams.writer(tty=container.config.tty)
+        line = _Lines(timestamps=request.query_bool("timestamps"), details=request.query_bool("details"))
+        entries = self._engine.streams.logs(
+            container.id,
+            since=parse_time(request.query_str("since"), "since"),
+            until=parse_time(request.query_str("until"), "until"),
+            tail=_tail(request.query_str("tail")),
+            follow=request.query_bool("follow"),
+        )
+        yield b""
+        async for entry in entries:
+            if shown[entry.stream]:
+                yield frame(NUMBERS[entry.stream], line.dress(entry))
+
+    async def wait(self, request: Request) -> Response:
+        condition = request.query_str("condition")
+        if condition not in _CONDITIONS:
+            raise Invalid(f'invalid condition: "{condition}"')
+        return Stream(await started(self._outcome(request.params["name"], condition or "not-running")))
+
+    async def _outcome(self, name: str, condition: str) -> AsyncGenerator[bytes, None]:
+        future = self._engine.lifecycle.waiting(name, condition)
+        try:
+            yield b""
+            outcome = await future
+            answer: dict[str, object] = {"StatusCode": outcome.code}
+            if outcome.error:
+                answer["Error"] = {"Message": outcome.error}
+            yield streams.event_line(answer)
+        finally:
+            future.cancel()
+
+
+class _Lines:
+    """Puts timestamps and attributes before lines, once for a line in parts."""
+
+    def __init__(self, *, timestamps: bool, details: bool) -> None:
+        self._timestamps = timestamps
+        self._details = details
+        self._inside: dict[str, bool] = {}
+
+    def dress(self, entry: LogEntry) -> bytes:
+        prefix = b""
+        if not self._inside.get(entry.stream):
+            if self._timestamps:
+                prefix += f"{fixed_stamp(entry.time)} ".encode()
+            if self._details:
+                prefix += b" "
+        self._inside[entry.stream] = entry.partial
+        return prefix + entry.data
+
+
+def fixed_stamp(nanoseconds: int) -> str:
+    """RFC 3339 with all nine digits, so that columns line up."""
+    text = format_ns(nanoseconds).removesuffix("Z")
+    seconds, _, fraction = text.partition(".")
+    return f"{seconds}.{fraction:<09}Z"
+
+
+def parse_time(text: str, name: str) -> int:
+    """Nanoseconds since the epoch from ``1700000000.25`` or RFC 3339; 0 when empty. Raises: Invalid."""
+    if not text:
+        return 0
+    if found := re.fullmatch(r"(-?\d+)(?:\.(\d{1,9}))?", text):
+        return int(found[1]) * 1_000_000_000 + int((found[2] or "").ljust(9, "0"))
+    if (when := parse_ns(text)) != ZERO:
+        return when
+    raise Invalid(f'invalid value for "{name}": "{text}" is no timestamp')
+
+
+def _tail(text: str) -> int | None:
+    """A number of lines; anything else is all of them (Docker)."""
+    return int(text) if text.isdigit() else None
+
+

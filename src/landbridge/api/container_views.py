@@ -1,0 +1,235 @@
+"""Containers as ``inspect`` and ``ps`` show them. Pure: state in, JSON-ready values out.
+
+What differs between API versions is decided here, by the version of the request.
+"""
+
+from typing import Any
+
+from landbridge.api.clock import SECOND, span, stamp
+from landbridge.api.network_views import endpoint_view, flat_view
+from landbridge.api.request import Version
+from landbridge.api.schema import encode
+from landbridge.engine.state import State
+from landbridge.errors import Invalid
+from landbridge.model.container import Container, Health, MountPoint, Phase
+from landbridge.model.container import State as ContainerState
+from landbridge.model.network import Sandbox
+from landbridge.model.ports import parse_exposed
+
+Object = dict[str, Any]
+
+
+def state_view(state: ContainerState) -> Object:
+    """``State`` of inspect."""
+    shown: Object = {
+        "Status": state.phase.value,
+        "Running": state.running or state.phase is Phase.RESTARTING,
+        "Paused": state.phase is Phase.PAUSED,
+        "Restarting": state.phase is Phase.RESTARTING,
+        "OOMKilled": state.oom_killed,
+        "Dead": state.phase is Phase.DEAD,
+        "Pid": state.pid,
+        "ExitCode": state.exit_code,
+        "Error": state.error,
+        "StartedAt": stamp(state.started_at),
+        "FinishedAt": stamp(state.finished_at),
+    }
+    if state.health is not None:
+        shown["Health"] = health_view(state.health)
+    return shown
+
+
+def health_view(health: Health) -> Object:
+    return {
+        "Status": health.status,
+        "FailingStreak": health.failing_streak,
+        "Log": [
+            {"Start": stamp(one.start), "End": stamp(one.end), "ExitCode": one.exit_code, "Output": one.output}
+            for one in health.log
+        ],
+    }
+
+
+def status_text(state: ContainerState, now: int) -> str:
+    """``Up 3 seconds``, ``Exited (0) 2 minutes ago``; `now` in nanoseconds since the epoch."""
+    up, ago = span(now - state.started_at), span(now - state.finished_at)
+    match state.phase:
+        case Phase.RUNNING if state.health is not None:
+            word = "health: starting" if state.health.status == "starting" else state.health.status
+            return f"Up {up} ({word})"
+        case Phase.RUNNING:
+            return f"Up {up}"
+        case Phase.PAUSED:
+            return f"Up {up} (Paused)"
+        case Phase.RESTARTING:
+            return f"Restarting ({state.exit_code}) {ago} ago"
+        case Phase.REMOVING:
+            return "Removal In Progress"
+        case Phase.DEAD:
+            return "Dead"
+        case Phase.CREATED:
+            return "Created"
+        case _:
+            return f"Exited ({state.exit_code}) {ago} ago" if state.finished_at else ""
+
+
+def mount_view(mount: MountPoint) -> Object:
+    """One of ``Mounts``."""
+    shown: Object = {"Type": mount.type}
+    if mount.name:
+        shown["Name"] = mount.name
+    shown |= {"Source": mount.source, "Destination": mount.destination}
+    if mount.driver:
+        shown["Driver"] = mount.driver
+    return shown | {"Mode": mount.mode, "RW": mount.rw, "Propagation": mount.propagation}
+
+
+def command_text(container: Container) -> str:
+    """The command as ``ps`` shows it: arguments with blanks in quotes."""
+    words = [f"'{word}'" if " " in word else word for word in container.args]
+    return " ".join([container.path, *words])
+
+
+def exposed(container: Container) -> list[str]:
+    """``80/tcp`` for every port the container's configuration exposes."""
+    found: list[str] = []
+    for text in container.config.exposed_ports or {}:
+        try:
+            found += [str(port) for port in parse_exposed(text)]
+        except Invalid:
+            continue  # an image may expose nonsense; Docker shows none of it
+    return found
+
+
+def ports_view(state: State, container: Container, sandbox: Sandbox | None) -> Object:
+    """``NetworkSettings.Ports``: bindings in force, null for ports that are only exposed; empty when down."""
+    if not (container.state.running and sandbox) or not _has_ports(state, container):
+        return {}
+    bound: dict[str, list[dict[str, str]]] = {}
+    for binding in sandbox.published:
+        shown = {"HostIp": binding.host_ip, "HostPort": str(binding.host_port)}
+        bound.setdefault(str(binding.port), []).append(shown)
+    ports: Object = dict.fromkeys(exposed(container))
+    for port, hosts in bound.items():
+        ports[port] = sorted(hosts, key=lambda host: (":" in host["HostIp"], host["HostIp"]))
+    return dict(sorted(ports.items(), key=lambda item: _port_key(item[0])))
+
+
+def _port_key(text: str) -> tuple[int, str]:
+    number, _, proto = text.partition("/")
+    return int(number), proto
+
+
+def _has_ports(state: State, container: Container) -> bool:
+    return any(
+        one.active and (one.ipv4 or one.ipv6) for one in state.endpoints_of(container.id)
+    )
+
+
+def port_list(ports: Object) -> list[Object]:
+    """``Ports`` of ``ps`` from ``NetworkSettings.Ports``."""
+    shown: list[Object] = []
+    for text, hosts in ports.items():
+        number, proto = _port_key(text)
+        if not hosts:
+            shown.append({"PrivatePort": number, "Type": proto})
+        for host in hosts or ():
+            shown.append({
+                "IP": host["HostIp"], "PrivatePort": number, "PublicPort": int(host["HostPort"]), "Type": proto,
+            })  # fmt: skip
+    return shown
+
+
+def networks_view(state: State, container: Container, version: Version, *, brief: bool = False) -> Object:
+    """``NetworkSettings.Networks``, in the order the networks were attached."""
+    shown: Object = {}
+    for config in container.endpoints:
+        network = state.networks.find(config.network)
+        endpoint = state.endpoint_on(container.id, network.id) if network is not None else None
+        name = network.name if network is not None else config.network
+        shown[name] = endpoint_view(container, config, network, endpoint, version, brief=brief)
+    return shown
+
+
+def settings_view(state: State, container: Container, version: Version) -> Object:
+    """``NetworkSettings`` of inspect, with the flat fields of the default bridge."""
+    sandbox = state.sandbox(container.id) if container.state.running else None
+    bridge = state.networks.by_name("bridge")
+    endpoint = state.endpoint_on(container.id, bridge.id) if bridge is not None else None
+    return {
+        "Bridge": "",
+        "SandboxID": sandbox.id if sandbox else "",
+        "SandboxKey": sandbox.path if sandbox else "",
+        "Ports": ports_view(state, container, sandbox),
+        "HairpinMode": False,
+        "LinkLocalIPv6Address": "",
+        "LinkLocalIPv6PrefixLen": 0,
+        "SecondaryIPAddresses": None,
+        "SecondaryIPv6Addresses": None,
+        **flat_view(endpoint),
+        "Networks": networks_view(state, container, version),
+    }
+
+
+def config_view(state: State, container: Container, version: Version) -> Object:
+    """``Config`` of inspect; before 1.44 the MAC address of the main endpoint is part of it."""
+    shown: Object = encode(container.config)
+    if version < (1, 44):
+        endpoints = state.endpoints_of(container.id)
+        mac = container.config.mac_address or (endpoints[0].mac if endpoints and endpoints[0].active else "")
+        if mac:
+            shown["MacAddress"] = mac
+    return shown
+
+
+def inspect_view(
+    state: State, container: Container, version: Version, *, files: Object, driver: Object, execs: tuple[str, ...]
+) -> Object:
+    """``GET /containers/{id}/json``. `files` are paths of the engine's files, `driver` is GraphDriver's value."""
+    return {
+        "Id": container.id,
+        "Created": stamp(container.created),
+        "Path": container.path,
+        "Args": list(container.args),
+        "State": state_view(container.state),
+        "Image": container.image,
+        **files,
+        "Name": f"/{container.name}",
+        "RestartCount": container.state.restart_count,
+        "Driver": "overlay2",
+        "Platform": "linux",
+        "MountLabel": "",
+        "ProcessLabel": "",
+        "AppArmorProfile": "",
+        "ExecIDs": list(execs) or None,
+        "HostConfig": encode(container.host),
+        "GraphDriver": driver,
+        "Mounts": [mount_view(mount) for mount in container.mounts],
+        "Config": config_view(state, container, version),
+        "NetworkSettings": settings_view(state, container, version),
+    }
+
+
+def summary_view(state: State, container: Container, version: Version, image: str, now: int) -> Object:
+    """One line of ``GET /containers/json``; `image` is the name to show."""
+    sandbox = state.sandbox(container.id)
+    host: Object = {"NetworkMode": container.host.network_mode}
+    if container.host.annotations and version >= (1, 46):
+        host["Annotations"] = dict(container.host.annotations)
+    return {
+        "Id": container.id,
+        "Names": [f"/{container.name}"],
+        "Image": image,
+        "ImageID": container.image,
+        "Command": command_text(container),
+        "Created": container.created // SECOND,
+        "Ports": port_list(ports_view(state, container, sandbox)),
+        "Labels": dict(container.config.labels),
+        "State": container.state.phase.value,
+        "Status": status_text(container.state, now),
+        "HostConfig": host,
+        "NetworkSettings": {"Networks": networks_view(state, container, version, brief=True)},
+        "Mounts": [mount_view(mount) for mount in container.mounts],
+    }
+
+

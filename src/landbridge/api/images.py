@@ -1,0 +1,227 @@
+"""Handlers of ``/images``. Pulling, pushing and searching need a registry client, which the engine has none of yet."""
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from landbridge.api import streams
+from landbridge.api.clock import SECOND
+from landbridge.api.request import Request
+from landbridge.api.response import JSON, TAR, Empty, Response, Stream
+from landbridge.api.router import Route
+from landbridge.api.schema import encode
+from landbridge.engine.engine import Engine
+from landbridge.errors import Invalid, NotFound, Unsupported
+from landbridge.model.image import ImageView, Progress, Removed
+from landbridge.model.reference import parse, tagged
+from landbridge.model.stamp import ZERO, format_ns, parse_ns
+
+Object = dict[str, Any]
+
+
+def seconds(stamp: str) -> int:
+    """Unix time of a document's time; that of Go's zero time when it has none."""
+    return parse_ns(stamp) // SECOND
+
+
+def progress_view(message: Progress) -> Object:
+    """One line of a progress stream."""
+    if message.stream:
+        return {"stream": message.stream}
+    shown: Object = {"status": message.status}
+    if message.current >= 0:
+        shown["progressDetail"] = {"current": message.current, "total": message.total}
+        shown["progress"] = progress_bar(message.current, message.total)
+    elif message.id:
+        shown["progressDetail"] = {}
+    if message.id:
+        shown["id"] = message.id
+    return shown
+
+
+def progress_bar(current: int, total: int) -> str:
+    """``[====>   ]  1.5MB/3MB``, fifty characters wide."""
+    if total <= 0:
+        return _size(current)
+    filled = min(50, current * 50 // total)
+    arrow = ">" if filled < 50 else ""
+    bar = "=" * (filled if filled < 50 else 50) + arrow
+    return f"[{bar:<50}] {_size(current):>8}/{_size(total)}"
+
+
+def _size(count: float) -> str:
+    """As go-units' HumanSize: four digits, decimal units."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.4g}{unit}"
+        count /= 1000
+    return f"{count:.4g}TB"
+
+
+def summary_view(view: ImageView, containers: int) -> Object:
+    """One of ``GET /images/json``."""
+    image = view.image
+    return {
+        "Containers": containers,
+        "Created": seconds(image.created),
+        "Id": image.id,
+        "Labels": dict(image.config.labels) or None,
+        "ParentId": image.parent,
+        "RepoDigests": list(view.digests),
+        "RepoTags": list(view.tags),
+        "SharedSize": -1,
+        "Size": image.size,
+    }
+
+
+def inspect_view(view: ImageView, lowers: tuple[str, ...]) -> Object:
+    """``GET /images/{name}/json``. `lowers` are the layers' directories, top first."""
+    image = view.image
+    data = {"UpperDir": lowers[0]} if lowers else {}
+    if lowers[1:]:
+        data["LowerDir"] = ":".join(lowers[1:])
+    config = encode(image.config)
+    config["Labels"] = dict(image.config.labels) or None
+    shown: Object = {
+        "Id": image.id,
+        "RepoTags": list(view.tags),
+        "RepoDigests": list(view.digests),
+        "Parent": image.parent,
+        "Comment": image.comment,
+        "Created": image.created or format_ns(ZERO),
+        "DockerVersion": image.docker_version,
+        "Author": image.author,
+        "Config": config,
+        "Architecture": image.architecture,
+        "Os": image.os,
+        "Size": image.size,
+        "GraphDriver": {"Data": data, "Name": "overlay2"},
+        "RootFS": {"Type": "layers", "Layers": list(image.diff_ids)},
+        "Metadata": {"LastTagTime": view.last_tagged or format_ns(ZERO)},
+    }
+    if image.variant:
+        shown["Variant"] = image.variant
+    if image.os_version:
+        shown["OsVersion"] = image.os_version
+    return shown
+
+
+def removed_view(removed: Removed) -> Object:
+    return {removed.action: removed.what}
+
+
+class ImageHandlers:
+    """One method per route."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._images = engine.images
+
+    def routes(self) -> list[Route]:
+        one = "/images/{name:.*}"
+        return [
+            Route("GET", "/images/json", self.list),
+            Route("GET", "/images/search", self.search),
+            Route("GET", "/images/get", self.save),
+            Route("POST", "/images/load", self.load),
+            Route("POST", "/images/create", self.create),
+            Route("POST", "/images/prune", self.prune),
+            Route("GET", f"{one}/json", self.inspect),
+            Route("GET", f"{one}/history", self.history),
+            Route("GET", f"{one}/get", self.save_one),
+            Route("POST", f"{one}/tag", self.tag),
+            Route("POST", f"{one}/push", self.push),
+            Route("DELETE", one, self.remove),
+            Route("GET", "/distribution/{name:.*}/json", self.distribution),
+        ]
+
+    async def list(self, request: Request) -> Response:
+        filters = dict(request.filters())
+        if request.version < (1, 41) and request.query_str("filter"):
+            filters["reference"] = (request.query_str("filter"),)
+        found = self._images.list(filters, intermediate=request.query_bool("all"))
+        return JSON([summary_view(view, -1) for view in found])
+
+    async def inspect(self, request: Request) -> Response:
+        view = self._images.inspect(request.params["name"])
+        return JSON(inspect_view(view, self._images.lower_dirs(view.image)))
+
+    async def history(self, request: Request) -> Response:
+        return JSON([
+            {
+                "Comment": line.comment,
+                "Created": seconds(line.created),
+                "CreatedBy": line.created_by,
+                "Id": line.id,
+                "Size": line.size,
+                "Tags": list(line.tags) or None,
+            }
+            for line in self._images.history(request.params["name"])
+        ])
+
+    async def create(self, request: Request) -> Response:
+        if request.query_str("fromImage"):
+            return self._pull(request.query_str("fromImage"), request.query_str("tag"))
+        if request.query_str("fromSrc") != "-":
+            raise Unsupported("import from a URL is not supported: send the archive as the body")
+        return Stream(
+            self._import(request), headers_with_first_message=True, on_error=streams.progress_error
+        )
+
+    def _pull(self, name: str, tag: str) -> Response:
+        reference = parse(f"{name}@{tag}" if ":" in tag else f"{name}:{tag}" if tag else name)
+        raise NotFound(
+            f"pull access denied for {tagged(reference).familiar}, repository does not exist or may require"
+            " 'docker login': landbridge has no registry client yet, load or import the image instead"
+        )
+
+    async def _import(self, request: Request) -> AsyncGenerator[bytes, None]:
+        identity = await self._images.import_(
+            request.body(),
+            repo=request.query_str("repo"),
+            tag=request.query_str("tag"),
+            changes=request.query_list("changes"),
+            message=request.query_str("message") or "Imported from -",
+        )
+        yield streams.progress_line({"status": identity})
+
+    async def load(self, request: Request) -> Response:
+        return Stream(self._load(request), headers_with_first_message=True, on_error=streams.progress_error)
+
+    async def _load(self, request: Request) -> AsyncGenerator[bytes, None]:
+        async for message in self._images.load(request.body(), quiet=request.query_bool("quiet")):
+            yield streams.progress_line(progress_view(message))
+
+    async def save(self, request: Request) -> Response:
+        return Stream(self._images.save(request.query_list("names")), content_type=TAR)
+
+    async def save_one(self, request: Request) -> Response:
+        return Stream(self._images.save((request.params["name"],)), content_type=TAR)
+
+    async def tag(self, request: Request) -> Response:
+        self._images.tag(request.params["name"], request.query_str("repo"), request.query_str("tag"))
+        return Empty(status=201)
+
+    async def push(self, request: Request) -> Response:
+        self._images.resolve(request.params["name"])
+        raise Unsupported("landbridge has no registry client yet: save the image and load it elsewhere")
+
+    async def search(self, request: Request) -> Response:
+        raise Unsupported("landbridge has no registry client yet, so it cannot search one")
+
+    async def distribution(self, request: Request) -> Response:
+        raise Unsupported("landbridge has no registry client yet, so it cannot ask one about an image")
+
+    async def remove(self, request: Request) -> Response:
+        name = request.params["name"]
+        if not name.strip():
+            raise Invalid("image name cannot be blank")
+        gone = await self._images.remove(
+            name, force=request.query_bool("force"), noprune=request.query_bool("noprune")
+        )
+        return JSON([removed_view(one) for one in gone])
+
+    async def prune(self, request: Request) -> Response:
+        gone, freed = await self._images.prune(request.filters())
+        return JSON({"ImagesDeleted": [removed_view(one) for one in gone] or None, "SpaceReclaimed": freed})
+
+

@@ -1,0 +1,155 @@
+"""Handlers about the engine itself: ping, version, info, df, auth."""
+
+from typing import Any
+
+from landbridge import __version__
+from landbridge.api.request import Request
+from landbridge.api.response import JSON, Raw, Response
+from landbridge.api.router import MAXIMUM_VERSION, MINIMUM_VERSION, Route, show_version
+from landbridge.engine.engine import Engine
+from landbridge.engine.info import Facts
+from landbridge.errors import Unsupported
+from landbridge.model.stamp import format_ns
+
+# What clients compare with minimum versions; the engine's own is among the components.
+SERVER_VERSION = "28.5.2"
+
+_PING_HEADERS = (
+    ("Builder-Version", "1"),
+    ("Cache-Control", "no-cache, no-store, must-revalidate"),
+    ("Pragma", "no-cache"),
+    ("Swarm", "inactive"),
+)
+Object = dict[str, Any]
+
+
+def version_view(facts: Facts) -> Object:
+    """``GET /version``."""
+    api = {"ApiVersion": show_version(MAXIMUM_VERSION), "MinAPIVersion": show_version(MINIMUM_VERSION)}
+    machine = {"Os": "linux", "Arch": facts.go_architecture, "KernelVersion": facts.kernel}
+    built = {"GitCommit": facts.commit, "GoVersion": f"python{facts.python}", "BuildTime": facts.built}
+    return {
+        "Platform": {"Name": "landbridge"},
+        "Components": [
+            {
+                "Name": "Engine",
+                "Version": SERVER_VERSION,
+                "Details": {**api, **machine, **built, "Experimental": "false"},
+            },
+            {"Name": "landbridge", "Version": __version__, "Details": {"GitCommit": facts.commit}},
+            {
+                "Name": facts.runtime,
+                "Version": facts.runtime_version,
+                "Details": {"GitCommit": "", "Reason": facts.runtime_reason},
+            },
+        ],
+        "Version": SERVER_VERSION,
+        **api,
+        **built,
+        **machine,
+    }
+
+
+def info_view(facts: Facts) -> Object:
+    """``GET /info``. Long: it is one flat document."""
+    count = facts.containers
+    return {
+        "ID": facts.id,
+        "Containers": count.all,
+        "ContainersRunning": count.running,
+        "ContainersPaused": count.paused,
+        "ContainersStopped": count.all - count.running - count.paused,
+        "Images": facts.images,
+        "Driver": "overlay2",
+        "DriverStatus": [["Supports d_type", "true"], ["Using metacopy", "false"], ["userxattr", "false"]],
+        "Plugins": {
+            "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": ["json-file"],
+        },
+        **dict.fromkeys(
+            ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit",
+             "OomKillDisable"), True,
+        ),
+        "KernelMemoryTCP": False,
+        "IPv4Forwarding": facts.forwarding,
+        "BridgeNfIptables": False,
+        "BridgeNfIp6tables": False,
+        "Debug": facts.settings.debug,
+        "NFd": facts.descriptors,
+        "NGoroutines": facts.tasks,
+        "SystemTime": format_ns(facts.time),
+        "LoggingDriver": "json-file",
+        "CgroupDriver": "cgroupfs",
+        "CgroupVersion": str(facts.cgroup_version),
+        "NEventsListener": 0,
+        "KernelVersion": facts.kernel,
+        "OperatingSystem": facts.os_name,
+        "OSVersion": facts.os_version,
+        "OSType": "linux",
+        "Architecture": facts.architecture,
+        "IndexServerAddress": "https://index.docker.io/v1/",
+        "RegistryConfig": {
+            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
+            "IndexConfigs": {"docker.io": {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True}},
+            "Mirrors": None,
+        },
+        "NCPU": facts.cpus,
+        "MemTotal": facts.memory,
+        "GenericResources": None,
+        "DockerRootDir": facts.settings.data_root,
+        "HttpProxy": "",
+        "HttpsProxy": "",
+        "NoProxy": "",
+        "Name": facts.hostname,
+        "Labels": list(facts.settings.labels),
+        "ExperimentalBuild": False,
+        "ServerVersion": SERVER_VERSION,
+        "Runtimes": {facts.runtime: {"path": facts.runtime_path}},
+        "DefaultRuntime": facts.runtime,
+        "Swarm": {
+            "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
+            "RemoteManagers": None,
+        },
+        "LiveRestoreEnabled": True,
+        "Isolation": "",
+        "InitBinary": "docker-init",
+        "ContainerdCommit": {"ID": "", "Expected": ""},
+        "RuncCommit": {"ID": facts.runtime_version, "Expected": facts.runtime_version},
+        "InitCommit": {"ID": "", "Expected": ""},
+        "SecurityOptions": list(facts.security),
+        "DefaultAddressPools": [{"Base": base, "Size": size} for base, size in facts.address_pools],
+        "FirewallBackend": {"Driver": "nftables", "Info": [["Table", f"inet {facts.table}"]]},
+        "CDISpecDirs": [],
+        "Warnings": None,
+    }  # fmt: skip
+
+
+class SystemHandlers:
+    """One method per route."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/_ping", self.ping),
+            Route("HEAD", "/_ping", self.ping),
+            Route("GET", "/version", self.version),
+            Route("GET", "/info", self.info),
+            Route("POST", "/auth", self.auth),
+        ]
+
+    async def ping(self, request: Request) -> Response:
+        body = b"" if request.method == "HEAD" else b"OK"
+        return Raw(body, headers=_PING_HEADERS)
+
+    async def version(self, request: Request) -> Response:
+        return JSON(version_view(self._engine.info.facts()))
+
+    async def info(self, request: Request) -> Response:
+        shown = info_view(self._engine.info.facts())
+        if request.version < (1, 49):
+            del shown["FirewallBackend"]
+        return JSON(shown)
+
+    async def auth(self, request: Request) -> Response:
+        raise Unsupported("landbridge has no registry client yet, so there is nothing to log in to")
