@@ -210,6 +210,7 @@ async def boot(daemon: Daemon) -> None:
     await daemon.engine.networks.ensure_predefined()
     await daemon.engine.images.start()
     await daemon.reconcile.boot()
+    await daemon.engine.volumes.recover()
 
 
 async def shut_down(daemon: Daemon) -> None:

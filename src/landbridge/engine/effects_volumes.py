@@ -11,6 +11,18 @@ class VolumeDisk(Protocol):
         """The directory of a new volume, root's, open to every user of the container."""
         ...
 
+    def found(self, root: str) -> Mapping[str, int]:
+        """The volumes that have a directory below `root`, with the time it was last changed (nanoseconds)."""
+        ...
+
+    def discard(self, root: str, name: str) -> str:
+        """Put a volume's directory aside at once, so that the name is free; where it is now."""
+        ...
+
+    def discarded(self, root: str) -> tuple[str, ...]:
+        """What `discard` put aside and nobody has removed yet."""
+        ...
+
     def exists(self, path: str) -> bool: ...
 
     def make_source(self, path: str) -> None:

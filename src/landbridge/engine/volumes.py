@@ -93,7 +93,7 @@ class Volumes:
             name=name, mountpoint=f"{self.root}/{name}/_data", created=time.time_ns(),
             labels=labels, options=request.options,
         )
-        # The directory first: a record without one would outlive a crash, a directory without a record is swept.
+        # The directory first: a crash between the two leaves an empty volume, never a record without a place.
         self.disk.make(volume.mountpoint)
         self.table.put(volume)
         self.events.emit("volume", "create", name, {"driver": LOCAL})
@@ -155,7 +155,7 @@ class Volumes:
     def _erase(self, volume: Volume) -> None:
         if volume.options:
             self.disk.unmount(volume.mountpoint)
-        self.files.remove_tree(f"{self.root}/{volume.name}")
+        self.files.remove_tree(self.disk.discard(self.root, volume.name))
 
     async def remove_anonymous(self, container: Container) -> None:
         """The volumes a removed container had for itself, unless another one has them too."""
@@ -192,6 +192,22 @@ class Volumes:
             assert isinstance(size, int)
             found[volume.name] = Usage(size=size, references=len(users.get(volume.name, ())))
         return found
+
+    async def recover(self) -> None:
+        """At boot: finish what a crash cut short, and take up directories that have no record.
+
+        Content is the user's: a directory nobody knows (another engine's, a lost database) becomes a volume and
+        is never removed for that.
+        """
+        for path in self.disk.discarded(self.root):
+            await self.blocking(self.files.remove_tree, path)
+        for name, changed in self.disk.found(self.root).items():
+            if name not in self.table:
+                self.table.put(Volume(name=name, mountpoint=f"{self.root}/{name}/_data", created=changed))
+        for volume in self.table:
+            self.disk.make(volume.mountpoint)
+            if volume.options and not self._holders.get(volume.name):
+                await self.blocking(self.disk.unmount, volume.mountpoint)
 
     # What containers need.
 

@@ -6,6 +6,7 @@ descriptors and never through a name that somebody could have made a symlink mea
 """
 
 import os
+import secrets
 import stat
 from collections.abc import Mapping
 from ipaddress import ip_address
@@ -15,6 +16,9 @@ from landbridge.errors import Internal, NotFound
 from landbridge.system import mounts
 from landbridge.system.beneath import open_in_root
 from landbridge.system.treecopy import copy_tree
+
+CONTENT = "_data"
+_ASIDE = ".removed-"  # no volume's name begins with a dot
 
 _NETWORK_TYPES = ("nfs", "nfs4", "cifs")
 
@@ -49,6 +53,28 @@ class VolumeDirectories:
         os.makedirs(os.path.dirname(path), mode=0o701, exist_ok=True)
         os.makedirs(path, mode=0o755, exist_ok=True)
         os.chmod(path, 0o755)  # whatever the daemon's umask took away
+
+    def found(self, root: str) -> Mapping[str, int]:
+        """The volumes that have a directory below `root`, with the time it was last changed (nanoseconds)."""
+        names: dict[str, int] = {}
+        for name in _listed(root):
+            content = os.path.join(root, name, CONTENT)
+            if not name.startswith(_ASIDE) and os.path.isdir(content):
+                names[name] = os.stat(content).st_mtime_ns
+        return names
+
+    def discard(self, root: str, name: str) -> str:
+        """Put a volume's directory aside at once, so that the name is free; where it is now."""
+        aside = os.path.join(root, f"{_ASIDE}{secrets.token_hex(8)}")
+        try:
+            os.rename(os.path.join(root, name), aside)
+        except FileNotFoundError:
+            pass  # somebody removed the directory by hand; the outcome is the one asked for
+        return aside
+
+    def discarded(self, root: str) -> tuple[str, ...]:
+        """What `discard` put aside and nobody has removed yet."""
+        return tuple(os.path.join(root, name) for name in _listed(root) if name.startswith(_ASIDE))
 
     def exists(self, path: str) -> bool:
         """True when `path` leads to something."""
@@ -157,6 +183,13 @@ class VolumeDirectories:
             raise Internal(f"failed to populate volume: {volume}: {error.strerror}") from error
         finally:
             os.close(source)
+
+
+def _listed(root: str) -> list[str]:
+    try:
+        return sorted(os.listdir(root))
+    except FileNotFoundError:
+        return []
 
 
 def split_options(text: str) -> tuple[int, int, str]:

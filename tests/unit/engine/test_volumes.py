@@ -194,6 +194,24 @@ def test_get_and_remove_of_nothing(setting: Setting) -> None:
     run(setting.volumes.remove("nope", force=True))
 
 
+def test_boot_finishes_removals_and_takes_up_what_it_finds(setting: Setting) -> None:
+    kept = setting.volumes.create(VolumeRequest(name="kept", options={"type": "tmpfs", "device": "tmpfs"}))
+    lost = setting.volumes.create(VolumeRequest(name="lost"))
+    (Path(lost.mountpoint) / "file").write_text("precious")
+    setting.volumes.table.remove("lost")
+    gone = setting.volumes.create(VolumeRequest(name="gone"))
+    setting.volumes.table.remove("gone")
+    aside = setting.disk.discard(setting.volumes.root, "gone")
+    (setting.root / "volumes" / "not-a-volume").mkdir()
+    setting.disk.mounted.append(kept.mountpoint)
+    setting.reopen()
+    run(setting.volumes.recover())
+    assert setting.ls() == ["kept", "lost"]
+    assert (Path(setting.volumes.get("lost").mountpoint) / "file").read_text() == "precious"
+    assert not Path(aside).exists() and not Path(gone.mountpoint).exists()
+    assert setting.disk.mounted == []
+
+
 # Lists.
 
 
