@@ -7,6 +7,7 @@ import asyncio
 import http.client
 import json
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -225,7 +226,9 @@ class Ours:
 def test_the_same_removals_say_the_same(peer: Peer, machine: Machine, tmp_path: Any) -> None:
     """One story on both: names, ids, stopped and running containers, force, and what is left."""
     a, b = f"{peer.repo}/a", f"{peer.repo}/b"
-    identity = demo_images().build("busybox", tmp_path / "a.tar", f"{a}:1")
+    builder = demo_images()
+    layer = builder.busybox_layer(secrets.randbelow(10**9))  # nobody else's, so that it goes when its image goes
+    identity = builder.archive(tmp_path / "a.tar", f"{a}:1", [layer], {"Cmd": ["sh"], "Env": [builder.PATH]}, 0)
     data = (tmp_path / "a.tar").read_bytes()
     short = identity[7:19]
     ours = Ours(machine)
