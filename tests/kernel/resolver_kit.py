@@ -72,14 +72,16 @@ class Control:
 class Resolver:
     """A running resolver process; `host_servers` rewrites the resolv.conf it follows."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *wrapper: str) -> None:
+        """`wrapper` is a command that runs the command after it."""
+        self.wrapper = wrapper
         self.path = directory / "resolver.sock"
         self.conf = directory / "resolv.conf"
         self.host_servers()
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[bytes]:
-        argv = [sys.executable, "-m", "landbridge.resolver", "--socket", str(self.path)]
+        argv = [*self.wrapper, sys.executable, "-m", "landbridge.resolver", "--socket", str(self.path)]
         process = subprocess.Popen([*argv, "--resolv-conf", str(self.conf)], stderr=subprocess.PIPE)
         assert process.stderr is not None
         # Ready when a greeting comes; a process that failed instead says why.
@@ -228,9 +230,9 @@ def addresses(reply: dns.message.Message) -> list[str]:
 
 
 @contextlib.contextmanager
-def running(directory: Path) -> Iterator[Resolver]:
+def running(directory: Path, *wrapper: str) -> Iterator[Resolver]:
     """A resolver for the length of a block; afterwards it must have ended well and silently."""
-    resolver = Resolver(directory)
+    resolver = Resolver(directory, *wrapper)
     try:
         yield resolver
     except BaseException:

@@ -287,6 +287,39 @@ def test_equal_questions_in_flight_are_one(resolver: Resolver, serve: Callable[.
     assert len({message.id for _, message in upstream.seen}) == 1
 
 
+def test_a_flood_of_one_sandbox_is_at_its_own_cost(
+    throwaway_netns: str, tmp_path: Path, make_netns: Callable[[str], str]
+) -> None:
+    """With 512 descriptors 64 questions may be in flight: of 200 and one, the first 137 of the 200 give way."""
+
+    def second_time(message: dns.message.Message) -> dns.message.Message | None:
+        name = str(message.question[0].name)
+        return WORLD(message) if name == "b.example." and upstream.questions().count(name) == 2 else None
+
+    paths = {name: make_netns(name) for name in ("quiet", "loud")}
+    askers = [Asker(sandbox=name, netns=path, networks=("n1",)) for name, path in paths.items()]
+    with running(tmp_path, "prlimit", "--nofile=512") as resolver, Upstream(HOST_SERVER, second_time) as upstream:
+        resolver.host_servers(HOST_SERVER)
+        with resolver.control() as control:
+            assert control.replace([], [], askers) == {}
+        with netns.inside(paths["quiet"]):
+            quiet = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with netns.inside(paths["loud"]):
+            loud = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        with quiet, loud:
+            quiet.settimeout(10)
+            loud.settimeout(10)
+            quiet.sendto(dns.message.make_query("b.example", "A").to_wire(), (SERVER, 53))
+            while not upstream.seen:
+                pass
+            for i in range(200):
+                loud.sendto(dns.message.make_query(f"a{i}.example", "A", id=i).to_wire(), (SERVER, 53))
+            given_up = [dns.message.from_wire(loud.recv(65535)) for _ in range(137)]
+            assert {reply.id for reply in given_up} == set(range(137))
+            assert {reply.rcode() for reply in given_up} == {dns.rcode.SERVFAIL}
+            assert addresses(dns.message.from_wire(quiet.recv(65535))) == ["192.0.2.2"]
+
+
 def test_a_change_of_the_hosts_file_is_followed(resolver: Resolver, serve: Callable[..., str]) -> None:
     resolver.host_servers("127.0.1.1")
     sandbox = serve()
