@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from images_kit import DIR, LINK, SYM, Machine, demo_images, entry, listing, stream, tar
+from images_on_disk import DIR, LINK, SYM, Machine, demo_images, entry, listing, stream, tar
 
 from landbridge.engine.image_make import Commit
 from landbridge.errors import LandbridgeError

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from images_kit import BLK, CHR, DIR, FIFO, LINK, SYM, chunks, entry, listing, tar, unpack
+from images_on_disk import BLK, CHR, DIR, FIFO, LINK, SYM, chunks, entry, listing, tar, unpack
 
 from landbridge.errors import Internal
 from landbridge.model.layer import Change

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from images_kit import Engine, archive, stream, tar
+from images_in_memory import Engine, archive, stream, tar
 
 from landbridge.engine.image_make import EMPTY_LAYER, Commit
 from landbridge.errors import Internal, Invalid, LandbridgeError, NotFound

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
-from images_kit import Engine
+from images_in_memory import Engine
 
 from landbridge.errors import Internal, Invalid, LandbridgeError, NotFound
 from landbridge.model.image import Image

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from images_kit import Engine
+from images_in_memory import Engine
 
 from landbridge.engine.effects_images import ImageUser
 from landbridge.engine.image_make import Commit
