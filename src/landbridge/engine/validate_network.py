@@ -4,13 +4,13 @@ Whether a network exists, and whether an address lies in one of its subnets, is 
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from landbridge.errors import Conflict, Invalid
 from landbridge.model.config import Config, EndpointConfig, EndpointIpam, HostConfig
-from landbridge.model.network import RESERVED
+from landbridge.model.network import RESERVED, Network
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAC = re.compile(r"(?:[0-9a-f]{2}([:-]))(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}", re.I)
@@ -105,15 +105,20 @@ def parse_link(text: str) -> tuple[str, str]:
     return name, alias.rpartition("/")[2] if name.startswith("/") else alias
 
 
-def check_endpoints(mode: str, endpoints: Iterable[EndpointConfig]) -> None:
+def check_endpoints(
+    mode: str, endpoints: Iterable[EndpointConfig], find: Callable[[str], Network | None] = lambda name: None
+) -> None:
     """The settings of a container's attachments, each by itself and against the others and the network mode.
+
+    `find` gives a network that exists already; an address is then measured against its subnets.
 
     Raises: Invalid (an address, a MAC, a setting the network does not take), Conflict (networks that exclude
     each other).
     """
     endpoints = tuple(endpoints)
     for endpoint in endpoints:
-        _check_endpoint(endpoint.network or mode, endpoint)
+        name = endpoint.network or mode
+        check_endpoint(name, endpoint, None if name.startswith("container:") else find(name))
     if mode.startswith("container:"):
         return  # its endpoints are never used; Docker only looks at their text
     names = {endpoint.network or mode for endpoint in endpoints} or {mode}
@@ -148,23 +153,29 @@ def canonical_mac(text: str) -> str:
     return octets.hex(":")
 
 
-def _check_endpoint(network: str, endpoint: EndpointConfig) -> None:
+def check_endpoint(name: str, endpoint: EndpointConfig, network: Network | None) -> None:
+    """The settings of one attachment to the network called `name`; None: it does not exist (yet).
+
+    Raises: Invalid with all that is wrong, in Docker's order and form.
+    """
+    user_defined = name not in RESERVED and not name.startswith("container:")
     problems: list[str] = []
-    user_defined = network not in RESERVED and not network.startswith("container:")
     if endpoint.ipam_config is not None:
         problems += _address_problems(endpoint.ipam_config, user_defined=user_defined)
     if endpoint.aliases and not user_defined:
         problems.append("network-scoped alias is supported only for containers in user defined networks")
+    if endpoint.ipam_config is not None and network is not None:
+        problems += _subnet_problems(endpoint.ipam_config, network)
     for link in endpoint.links or ():
         parse_link(link)
     if problems:
         listed = problems[0] if len(problems) == 1 else "\n".join(f"* {problem}" for problem in problems)
-        raise Invalid(f"invalid config for network {network}: invalid endpoint settings:\n{listed}")
+        raise Invalid(f"invalid config for network {name}: invalid endpoint settings:\n{listed}")
     if endpoint.mac_address:
         try:
             canonical_mac(endpoint.mac_address)
         except Invalid as error:
-            raise Invalid(f"invalid config for network {network}: {error.message}") from error
+            raise Invalid(f"invalid config for network {name}: {error.message}") from error
 
 
 def _address_problems(wanted: EndpointIpam, *, user_defined: bool) -> list[str]:
@@ -179,6 +190,24 @@ def _address_problems(wanted: EndpointIpam, *, user_defined: bool) -> list[str]:
     problems += [
         f"invalid link-local IP address: {text}" for text in wanted.link_local_ips or () if _address(text) is None
     ]
+    return problems
+
+
+def _subnet_problems(wanted: EndpointIpam, network: Network) -> list[str]:
+    """Fixed addresses outside the network's subnets. Those the engine chose will do too, as in Docker 29."""
+    problems = []
+    for text, version in ((wanted.ipv4_address, 4), (wanted.ipv6_address, 6)):
+        if not text:
+            continue
+        subnets = [ip_network(pool.subnet) for pool in network.pools] if network.resolves else []
+        subnets = [subnet for subnet in subnets if subnet.version == version]
+        found = _address(text)
+        if not subnets:
+            problems.append(
+                "user specified IP address is supported only when connecting to networks with user configured subnets"
+            )
+        elif not any(found is not None and found in subnet for subnet in subnets):
+            problems.append(f"no configured subnet or ip-range contain the IP address {text}")
     return problems
 
 

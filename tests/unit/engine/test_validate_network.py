@@ -13,6 +13,7 @@ from landbridge.engine.validate_network import (
 )
 from landbridge.errors import Conflict, Invalid, LandbridgeError
 from landbridge.model.config import Config, EndpointConfig, EndpointIpam, HostConfig
+from landbridge.model.network import IpamPool, Network
 from landbridge.model.ports import PortBinding
 
 PORTS = {"80/tcp": (PortBinding(host_port="8099"),)}
@@ -162,6 +163,38 @@ def test_accepted_endpoint_settings() -> None:
         mac_address="02:42:ac:11:00:02",
     )
     check_endpoints("mine", (settings,))
+
+
+ONLY_CONFIGURED = "user specified IP address is supported only when connecting to networks with user configured subnets"
+OUTSIDE = "no configured subnet or ip-range contain the IP address"
+
+
+def network(name: str, *subnets: str) -> Network:
+    pools = tuple(IpamPool(subnet=subnet) for subnet in subnets)
+    return Network(id="n" * 64, name=name, created=1, driver="bridge", pools=pools)
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "text"),
+    [
+        ("mine", endpoint(ip4="10.231.8.9"), f"{OUTSIDE} 10.231.8.9"),
+        ("mine", endpoint(ip4="1.2.3"), f"* invalid IPv4 address: 1.2.3\n* {OUTSIDE} 1.2.3"),
+        ("mine", endpoint(ip4="fe80::1"), f"* invalid IPv4 address: fe80::1\n* {OUTSIDE} fe80::1"),
+        ("mine", endpoint(ip6="fd00::5"), ONLY_CONFIGURED),
+        ("mine", endpoint(ip6="x"), f"* invalid IPv6 address: x\n* {ONLY_CONFIGURED}"),
+        ("bridge", endpoint(ip4="10.231.7.9"), f"* {USER_DEFINED_ONLY}\n* {ONLY_CONFIGURED}"),
+        ("bridge", endpoint(ip4="x"), f"* {USER_DEFINED_ONLY}\n* invalid IPv4 address: x\n* {ONLY_CONFIGURED}"),
+    ],
+)
+def test_addresses_outside_the_network(name: str, one: EndpointConfig, text: str) -> None:
+    with pytest.raises(Invalid) as error:
+        check_endpoints(name, [one], lambda asked: network(asked, "10.231.7.0/24"))
+    assert error.value.message == f"invalid config for network {name}: invalid endpoint settings:\n{text}"
+
+
+def test_addresses_inside_the_network() -> None:
+    both = network("mine", "10.231.7.0/24", "fd00::/64")
+    check_endpoints("mine", [endpoint(ip4="10.231.7.9", ip6="fd00::5")], {"mine": both}.get)
 
 
 @pytest.mark.parametrize("mac", ["bad", "02:42:ac:11:00", "02:42:ac:11:00:zz", "1:2:3:4:5:6", "01:00:00:00:00:00",
