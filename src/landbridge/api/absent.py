@@ -3,7 +3,7 @@
 from landbridge.api.request import Request
 from landbridge.api.response import JSON, Response
 from landbridge.api.router import Handler, Route
-from landbridge.errors import LandbridgeError, Unavailable, Unsupported
+from landbridge.errors import LandbridgeError, NotFound, Unavailable, Unsupported
 
 _SWARM = ("swarm", "nodes", "services", "tasks", "secrets", "configs")
 _NO_SWARM = (
@@ -22,8 +22,6 @@ _UNSUPPORTED = (
     ("POST", "/swarm/init", "landbridge has no swarm mode"),
     ("POST", "/swarm/join", "landbridge has no swarm mode"),
     ("POST", "/plugins/{rest:.*}", _NO_PLUGINS),
-    ("GET", "/plugins/{rest:.*}", _NO_PLUGINS),
-    ("DELETE", "/plugins/{rest:.*}", _NO_PLUGINS),
     ("GET", "/containers/{name:.*}/checkpoints", _NO_CHECKPOINTS),
     ("POST", "/containers/{name:.*}/checkpoints", _NO_CHECKPOINTS),
     ("DELETE", "/containers/{name:.*}/checkpoints/{id:.*}", _NO_CHECKPOINTS),
@@ -42,6 +40,10 @@ async def _no_plugins(request: Request) -> Response:
     return JSON([])
 
 
+async def _no_such_plugin(request: Request) -> Response:
+    raise NotFound(f'plugin "{request.params["name"]}" not found')
+
+
 async def _nothing_built(request: Request) -> Response:
     return JSON({"CachesDeleted": None, "SpaceReclaimed": 0})
 
@@ -50,6 +52,8 @@ def routes() -> list[Route]:
     """Routes that always answer the same."""
     found = [
         Route("GET", "/plugins", _no_plugins),
+        Route("GET", "/plugins/{name:.*}/json", _no_such_plugin),
+        Route("DELETE", "/plugins/{name:.*}", _no_such_plugin),
         Route("POST", "/build/prune", _nothing_built),
         *(Route(method, pattern, _refusing(Unsupported(text))) for method, pattern, text in _UNSUPPORTED),
     ]

@@ -171,14 +171,12 @@ def settings_view(state: State, container: Container, version: Version) -> Objec
     }
 
 
-def config_view(state: State, container: Container, version: Version) -> Object:
-    """``Config`` of inspect; before 1.44 the MAC address of the main endpoint is part of it."""
+def config_view(container: Container, version: Version) -> Object:
+    """``Config`` of inspect; before 1.44 the MAC address asked for on the main network is part of it."""
     shown: Object = encode(container.config)
-    if version < (1, 44):
-        endpoints = state.endpoints_of(container.id)
-        mac = container.config.mac_address or (endpoints[0].mac if endpoints and endpoints[0].active else "")
-        if mac:
-            shown["MacAddress"] = mac
+    mac = container.endpoints[0].mac_address if container.endpoints else ""
+    if version < (1, 44) and mac:
+        shown["MacAddress"] = mac
     return shown
 
 
@@ -205,7 +203,7 @@ def inspect_view(
         "HostConfig": encode(container.host),
         "GraphDriver": driver,
         "Mounts": [mount_view(mount) for mount in container.mounts],
-        "Config": config_view(state, container, version),
+        "Config": config_view(container, version),
         "NetworkSettings": settings_view(state, container, version),
     }
 

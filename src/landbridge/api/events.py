@@ -14,13 +14,12 @@ from landbridge.api.router import Route
 from landbridge.api.streaming import started
 from landbridge.engine.engine import Engine
 from landbridge.engine.events import Event, Subscription
-from landbridge.engine.listing import check_known, labelled
+from landbridge.engine.listing import labelled
 from landbridge.errors import Invalid
 
 Filters = Mapping[str, Sequence[str]]
 
 _OBJECTS = ("container", "image", "network", "volume", "daemon", "plugin", "service", "node", "secret", "config")
-KNOWN = frozenset({"type", "event", "label", "scope", *_OBJECTS})
 
 
 def event_view(event: Event) -> dict[str, Any]:
@@ -76,7 +75,6 @@ class EventHandlers:
         if since and until and until < since:
             raise Invalid(f"`since` time ({since // SECOND}) cannot be after `until` time ({until // SECOND})")
         filters = request.filters()
-        check_known(filters, KNOWN)
         return Stream(await started(self._lines(since, until, filters)))
 
     async def _lines(self, since: int, until: int, filters: Filters) -> AsyncGenerator[bytes, None]:

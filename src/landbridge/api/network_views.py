@@ -41,11 +41,12 @@ def endpoint_view(
     version: Version, *, brief: bool,
 ) -> Object:
     """One of ``NetworkSettings.Networks``. `brief` as in ``ps``, which leaves out names and options."""
-    flat = flat_view(endpoint)
-    known = endpoint is not None
+    # What a claim holds before the first start is the engine's business; Docker has nothing to show yet.
+    known = endpoint is not None and (endpoint.active or container.state.started_at > 0)
+    flat = flat_view(endpoint if container.state.running else None)
     resolves = network is not None and network.resolves
     aliases = list(config.aliases) if config.aliases is not None else None
-    names = list(endpoint.names) if endpoint is not None and resolves else None
+    names = list(endpoint.names) if endpoint is not None and known and resolves else None
     if names and version < (1, 45):
         short = ids.short(container.id)
         aliases = [*(aliases or ()), *([short] if short not in (aliases or ()) else ())]
@@ -59,8 +60,6 @@ def endpoint_view(
         "DriverOpts": None if brief or config.driver_opts is None else dict(config.driver_opts),
         "DNSNames": None if brief else names,
     }
-    if version < (1, 44):
-        del shown["DNSNames"]
     if version >= (1, 48):
         shown["GwPriority"] = config.gw_priority
     return shown

@@ -1,5 +1,7 @@
 """Request bodies with more structure than one dataclass: create, connect, exec, network and volume creation."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from landbridge.api.schema import Object, decode, decode_field, member
@@ -11,6 +13,7 @@ from landbridge.model.network import IpamPool, NetworkRequest
 from landbridge.model.ports import PortBinding
 from landbridge.model.volume import VolumeRequest
 
+Bindings = Mapping[str, tuple[PortBinding, ...] | None]
 _Texts = dict[str, str]
 _TextsOrNone = dict[str, str] | None
 
@@ -22,25 +25,17 @@ def create_request(document: Object, name: str) -> Request:
     """
     if not any(value is not None for value in document.values()):
         raise Invalid("config cannot be empty in order to create a container")
-    config = decode(Config, document)
+    config = decode(Config, document, "Config")
     host = decode(HostConfig, _object(document, "HostConfig"), "HostConfig")
-    return Request(
-        name=name, config=config, host=with_any_port(host), endpoints=endpoints(_object(document, "NetworkingConfig"))
-    )
+    host = replace(host, console_size=host.console_size or (0, 0), port_bindings=with_any_port(host.port_bindings))
+    return Request(name=name, config=config, host=host, endpoints=endpoints(_object(document, "NetworkingConfig")))
 
 
-def with_any_port(host: HostConfig) -> HostConfig:
-    """``"80/tcp": []`` and null publish nothing in newer engines, but mean any port up to API 1.51."""
-    bindings = host.port_bindings
+def with_any_port(bindings: Bindings | None) -> Bindings | None:
+    """``"80/tcp": []`` and null mean any port up to API 1.51, though newer engines publish nothing for them."""
     if not bindings or all(bindings.values()):
-        return host
-    filled = {port: tuple(values or (PortBinding(),)) for port, values in bindings.items()}
-    return _replaced(host, filled)
-
-
-def _replaced(host: HostConfig, bindings: dict[str, tuple[PortBinding, ...]]) -> HostConfig:
-    values = {name: getattr(host, name) for name in HostConfig.__dataclass_fields__}
-    return HostConfig(**(values | {"port_bindings": bindings}))
+        return bindings
+    return {port: tuple(values or (PortBinding(),)) for port, values in bindings.items()}
 
 
 def endpoints(networking: Object | None) -> tuple[EndpointConfig, ...]:
@@ -52,9 +47,7 @@ def endpoints(networking: Object | None) -> tuple[EndpointConfig, ...]:
 
 def endpoint(network: str, document: Object | None, path: str) -> EndpointConfig:
     """One attachment; the operational fields a client may send back are ignored. Raises: Invalid."""
-    config = decode(EndpointConfig, document, path)
-    values = {name: getattr(config, name) for name in EndpointConfig.__dataclass_fields__}
-    return EndpointConfig(**(values | {"network": network}))
+    return replace(decode(EndpointConfig, document, path), network=network)
 
 
 def connect_request(document: Object) -> tuple[str, EndpointConfig]:

@@ -204,7 +204,11 @@ class _Ports:
 def select_networks(state: State, filters: Filters) -> list[Network]:
     """Networks to show, in the order of their making. Raises: Invalid."""
     check_known(filters, NETWORKS)
-    dangling = flag(filters, "dangling")
+    try:
+        dangling = flag(filters, "dangling")
+    except Invalid:
+        words = 'must be "true" (or "1"), or "false" (or "0")'
+        raise Invalid(f"invalid value for filter 'dangling', {words}") from None
     for text in filters.get("type", ()):
         if text not in ("custom", "builtin"):
             raise Invalid(f"invalid filter: 'type'='{text}'")
