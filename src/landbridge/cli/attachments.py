@@ -132,6 +132,8 @@ def networking(flags: Parsed) -> tuple[str, dict[str, Any]]:
     for index, attachment in enumerate(attachments):
         if index == 0:
             _merge(attachment, flags)
+        if not attachment.target:
+            raise CommandError("no name set for network")
         if attachment.target in endpoints:
             raise CommandError(f'network "{attachment.target}" is specified multiple times')
         if attachment.mac and not mac_ok(attachment.mac):

@@ -43,9 +43,9 @@ def query_text(query: Query) -> str:
 
 
 def filters_text(pairs: list[tuple[str, str]]) -> str:
-    """The `filters` query value: `{"name":{"value":true}}`; empty when there are none."""
+    """The `filters` query value: `{"name":{"value":true}}`, sorted; empty when there are none."""
     grouped: dict[str, dict[str, bool]] = {}
-    for name, value in pairs:
+    for name, value in sorted(pairs):
         grouped.setdefault(name, {})[value] = True
     return encode(grouped) if grouped else ""
 
@@ -153,7 +153,7 @@ class Response:
             return self
         text = self.read().decode("utf-8", "replace").strip()
         try:
-            message = decode(text)["message"] if text else ""
+            message = decode(text)["message"].strip() if text else ""
         except (ValueError, KeyError, TypeError):
             message = text
         if not message:
@@ -169,24 +169,37 @@ class Client:
         self.address, self.tls = address, tls
         self.prefix = f"/v{version}" if version else ""
         self.idle: Connection | None = None
+        self.opened: list[Connection] = []
+
+    def close(self) -> None:
+        """Close every connection ever made; to be called when the command ends."""
+        for connection in self.opened:
+            connection.close()
+        self.opened.clear()
+        self.idle = None
 
     def __repr__(self) -> str:
         return f"<Client {self.address.text}{self.prefix}>"
 
+    def _open(self) -> _socket.socket:
+        if self.tls is not None:
+            encrypted: _socket.socket = self.tls(self.address)
+            return encrypted
+        family, protocol, target = _socket.AF_UNIX, 0, self.address.path
+        if not self.address.path:
+            found = _socket.getaddrinfo(self.address.host, self.address.port, 0, _socket.SOCK_STREAM)[0]
+            family, _, protocol, _, target = found  # type: ignore[assignment]
+        raw = _socket.socket(family, _socket.SOCK_STREAM, protocol)
+        try:
+            raw.connect(target)
+        except OSError:
+            raw.close()
+            raise
+        return raw
+
     def _connect(self) -> Connection:
         try:
-            if self.address.path:
-                raw = _socket.socket(_socket.AF_UNIX)
-                raw.connect(self.address.path)
-            elif self.tls is not None:
-                return Connection(self.tls(self.address))
-            else:
-                family, kind, protocol, _, target = _socket.getaddrinfo(
-                    self.address.host, self.address.port, 0, _socket.SOCK_STREAM
-                )[0]
-                raw = _socket.socket(family, kind, protocol)
-                raw.connect(target)
-                raw.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
+            connection = Connection(self._open())
         except PermissionError:
             raise CommandError(
                 f"permission denied while trying to connect to the landbridge daemon at {self.address.text}"
@@ -196,7 +209,8 @@ class Client:
                 f"Cannot connect to the landbridge daemon at {self.address.text}. "
                 "Is it running? Start it with: landbridge daemon"
             ) from None
-        return Connection(raw)
+        self.opened.append(connection)
+        return connection
 
     def send(  # noqa: PLR0913
         self,

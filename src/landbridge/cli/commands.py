@@ -24,7 +24,7 @@ ONE_OR_MORE = "[OPTIONS] CONTAINER [CONTAINER...]"
 COMMANDS: dict[str, Command] = {
     "container attach": Command("attach", "[OPTIONS] CONTAINER", 1, 1, "Connect this terminal to a running container"),
     "container commit": Command("changes", "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", 1, 2, "Make an image of a container"),
-    "container cp": Command("copy", "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-", 2, 2, "Copy files in or out of a container"),
+    "container cp": Command("copy", "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tlandbridge cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", 2, 2, "Copy files in or out of a container"),
     "container create": Command(
         "run", "[OPTIONS] IMAGE [COMMAND] [ARG...]", 1, None, "Create a container without starting it", interspersed=False
     ),

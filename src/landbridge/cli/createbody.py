@@ -76,7 +76,7 @@ def device(text: str) -> dict[str, str]:
     elif len(parts) == 3:
         target, mode = parts[1], parts[2]
     if len(parts) > 3:
-        raise CommandError(f"invalid device specification: {text}")
+        raise CommandError(f"bad format for path: {text}")
     if not target.startswith("/"):
         raise CommandError(f"{target} is not an absolute path")
     if not is_mode(mode):
@@ -128,6 +128,12 @@ def security_options(options: list[str]) -> tuple[list[str], bool]:
     return found, unconfined
 
 
+def capabilities(names: list[str]) -> list[str] | None:
+    """`net_admin` to `CAP_NET_ADMIN`; each once, sorted; ALL stays as it is."""
+    upper = {name.upper().strip() for name in names}
+    return sorted(name if name == "ALL" or name.startswith("CAP_") else f"CAP_{name}" for name in upper) or None
+
+
 def _check_modes(flags: Parsed) -> None:
     memory_swappiness = flags["memory-swappiness"]
     if memory_swappiness != -1 and not 0 <= memory_swappiness <= 100:
@@ -149,6 +155,7 @@ def _check_modes(flags: Parsed) -> None:
 
 def config(flags: Parsed, env: Mapping[str, str], image: str, command: list[str]) -> dict[str, Any]:
     """The Config part. Raises: CommandError."""
+    detached = bool(flags.values.get("detach"))  # `create` has no such flag
     attach = flags["attach"]
     interactive = flags["interactive"]
     try:
@@ -156,11 +163,12 @@ def config(flags: Parsed, env: Mapping[str, str], image: str, command: list[str]
         labels = [line for path in flags["label-file"] for line in read_env_file(path, "label", None)]
     except ValueError as error:
         raise CommandError(str(error)) from None
-    attach_in = "stdin" in attach or (interactive and not attach)
+    attach_in = not detached and ("stdin" in attach or interactive)
     body: dict[str, Any] = {
         "Hostname": flags["hostname"], "Domainname": flags["domainname"], "User": flags["user"],
         "AttachStdin": attach_in,
-        "AttachStdout": not attach or "stdout" in attach, "AttachStderr": not attach or "stderr" in attach,
+        "AttachStdout": not detached and (not attach or "stdout" in attach),
+        "AttachStderr": not detached and (not attach or "stderr" in attach),
         "Tty": flags["tty"], "OpenStdin": interactive, "StdinOnce": attach_in and interactive,
         "Env": from_files + flags["env"] or None, "Cmd": command or None, "Image": image, "Volumes": {},
         "WorkingDir": flags["workdir"], "Entrypoint": None, "OnBuild": None, "Labels": pairs(labels + flags["label"]),
@@ -220,12 +228,12 @@ def host_config(flags: Parsed, mode: str) -> dict[str, Any]:
         "LogConfig": {"Type": flags["log-driver"], "Config": pairs(flags["log-opt"])}, "NetworkMode": mode,
         "PortBindings": port_bindings(flags["publish"]), "RestartPolicy": restart_policy(flags["restart"]),
         "AutoRemove": flags["rm"], "VolumeDriver": flags["volume-driver"], "VolumesFrom": flags["volumes-from"] or None,
-        "ConsoleSize": [0, 0], "CapAdd": flags["cap-add"] or None, "CapDrop": flags["cap-drop"] or None,
+        "ConsoleSize": [0, 0], "CapAdd": capabilities(flags["cap-add"]), "CapDrop": capabilities(flags["cap-drop"]),
         "CgroupnsMode": flags["cgroupns"], "Dns": flags["dns"], "DnsOptions": flags["dns-option"],
         "DnsSearch": flags["dns-search"], "ExtraHosts": flags["add-host"] or None, "GroupAdd": flags["group-add"] or None,
         "IpcMode": flags["ipc"], "Cgroup": "", "Links": flags["link"] or None, "OomScoreAdj": flags["oom-score-adj"],
         "PidMode": flags["pid"], "Privileged": flags["privileged"], "PublishAllPorts": flags["publish-all"],
-        "ReadonlyRootfs": flags["read-only"], "SecurityOpt": security or None, "UTSMode": flags["uts"],
+        "ReadonlyRootfs": flags["read-only"], "SecurityOpt": security if flags["security-opt"] else None, "UTSMode": flags["uts"],
         "UsernsMode": flags["userns"], "ShmSize": flags["shm-size"], "Isolation": flags["isolation"],
         **_limits(flags), "MaskedPaths": closed, "ReadonlyPaths": closed,
     }  # fmt: skip

@@ -8,7 +8,7 @@ What a value means beyond its kind is the command's business: it passes `checks`
 from __future__ import annotations
 
 from landbridge.cli.outcome import UsageError
-from landbridge.cli.quantities import KINDS
+from landbridge.cli.quantities import KINDS, quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class _Reader:
             check = self.checks.get(flag.name)
             value = check(text) if check else KINDS[flag.kind](text)
         except ValueError as error:
-            raise UsageError(f'invalid argument "{text}" for "{flag.label()}" flag: {error}') from None
+            raise UsageError(f'invalid argument {quoted(text)} for "{flag.label()}" flag: {error}') from None
         if flag.kind not in REPEATED:
             self.values[flag.name] = value
         elif flag.kind == "strings":

@@ -11,7 +11,7 @@ import sys
 
 from landbridge.cli.commands import COMMANDS, GROUPS, SHORT, Command
 from landbridge.cli.flags import Flag, parse
-from landbridge.cli.outcome import ArgumentCount, CommandError, ExitWith, UsageError
+from landbridge.cli.outcome import ArgumentCount, CommandError, ExitWith, OptionError, UsageError
 from landbridge.cli.session import Session
 
 TYPE_CHECKING = False
@@ -32,7 +32,6 @@ GLOBAL_FLAGS = (
     Flag("tlsverify", "", "bool", "Use TLS and verify the daemon"),
     Flag("version", "v", "bool", "Print the version and quit"),
 )
-FAILS_WITH_125 = ("container run", "container create")
 
 
 def arguments_wanted(command: Command) -> str:
@@ -102,10 +101,11 @@ def report(session: Session, error: CommandError | UsageError | ArgumentCount, c
         session.err(f"{error.message}\n\n{usage}\n\nRun '{typed} --help' for more information")
         return 125
     if isinstance(error, ArgumentCount):
-        hint = "See" if error.message.startswith("requires at least") else "Run"
+        open_ended = command is not None and command.high is None
+        hint = "See" if open_ended else "Run"
         session.err(f"{session.program}: '{typed}' {error.message}\n\n{usage}\n\n{hint} '{typed} --help' for more information")
         return 1
-    if canonical in FAILS_WITH_125:
+    if canonical == "container run" or isinstance(error, OptionError):
         session.err(f"{session.program}: {error.message}\n\nRun '{typed} --help' for more information")
         return getattr(error, "status", 125)
     session.err(error.message)
@@ -138,9 +138,9 @@ def dispatch(session: Session, argv: list[str]) -> int:
         if canonical in GROUPS:
             from landbridge.cli.usage import group_help  # only when help is wanted
 
-            session.path = ""
-            parse((), words)
-            session.out(group_help(canonical))
+            session.path = canonical
+            asked = parse((), words)["help"]
+            (session.out if asked else session.err)(group_help(canonical))
             return 0
         return run_command(session, canonical, words)
     except ExitWith as ending:
@@ -161,6 +161,7 @@ def main(argv: list[str], env: Mapping[str, str], stdin: BinaryIO, stdout: Binar
         try:
             return dispatch(session, argv)
         finally:
+            session.close()
             stdout.flush()
     except BrokenPipeError:
         return 141

@@ -119,7 +119,7 @@ def binds_and_volumes(volumes: list[str]) -> tuple[list[str], dict[str, dict[str
             raise CommandError(f"invalid spec: {text}: empty section between colons")
         if source == "." or source == ".." or source.startswith(("./", "../")):
             source = os.path.abspath(source)
-        elif source.startswith("~/"):
-            source = os.path.expanduser(source)
-        binds.append(f"{source}:{rest}")
+        bind = f"{source}:{rest}"
+        if bind not in binds:
+            binds.append(bind)
     return binds, anonymous

@@ -27,6 +27,10 @@ class CommandError(LandbridgeError):
     """A plain failure: the message on stderr and status 1 (125 and another shape for `run` and `create`)."""
 
 
+class OptionError(CommandError):
+    """Options of `run` or `create` that are well-formed and do not make sense; status 125 for both."""
+
+
 class DaemonError(CommandError):
     """The daemon answered with an error. `code` is the HTTP status, `answer` its message as sent."""
 

@@ -27,7 +27,7 @@ def confirm(session: Session, flags: Parsed, warning: str) -> None:
     session.write(f"{warning}\nAre you sure you want to continue? [y/N] ")
     answer = session.stdin.readline().decode("utf-8", "replace").strip().lower()
     if answer != "y":
-        raise ExitWith(1, "operation was cancelled" if not answer else "")
+        raise ExitWith(0)
 
 
 def _listed(session: Session, title: str, names: list[str]) -> None:

@@ -83,7 +83,12 @@ def swap_size(text: str) -> int:
 
 
 def cpus(text: str) -> int:
-    """Billionths of a CPU from a decimal count; exact, so 1e-10 is refused."""
+    """Billionths of a CPU from a decimal count or a fraction (`1/2`); exact, so 1e-10 is refused."""
+    above, slash, below = text.partition("/")
+    if slash and _is_number(above.lstrip("+-")) and _is_number(below) and int(below):
+        if int(above) * 10**9 % int(below):
+            raise ValueError("value is too precise")
+        return int(above) * 10**9 // int(below)
     whole, _, fraction = text.lstrip("+-").partition(".")
     if not (whole or fraction) or (whole and not _is_number(whole)) or (fraction and not _is_number(fraction)):
         raise ValueError(f"failed to parse {text} as a rational number")
@@ -158,6 +163,12 @@ def filter_pair(text: str) -> tuple[str, str]:
     if not equals:
         raise ValueError("bad format of filter (expected name=value)")
     return name.strip().lower(), value.strip()
+
+
+def quoted(text: str) -> str:
+    """As Go's %q writes text in messages."""
+    simple = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
+    return '"' + "".join(simple.get(c) or (c if c.isprintable() else f"\\x{ord(c):02x}") for c in text) + '"'
 
 
 def same(text: str) -> str:

@@ -6,7 +6,7 @@ import os
 
 from landbridge.cli.createbody import checks, create_body
 from landbridge.cli.lifecycle import container_path
-from landbridge.cli.outcome import CommandError, DaemonError, ExitWith
+from landbridge.cli.outcome import CommandError, DaemonError, ExitWith, OptionError
 from landbridge.cli.reference import parse_reference
 from landbridge.cli.runflags import CREATE_FLAGS, RUN_FLAGS
 
@@ -56,8 +56,11 @@ def _fetch(session: Session, flags: Parsed, image: str) -> None:
 def create_container(session: Session, flags: Parsed) -> str:
     """Create the container the flags describe and give its id. Raises: CommandError."""
     if flags["pull"] not in ("always", "missing", "never"):
-        raise CommandError(f"invalid pull option: '{flags['pull']}': must be one of \"always\", \"missing\" or \"never\"")
-    body = create_body(flags, session.env)
+        raise OptionError(f"invalid pull option: '{flags['pull']}': must be one of \"always\", \"missing\" or \"never\"")
+    try:
+        body = create_body(flags, session.env)
+    except CommandError as error:
+        raise OptionError(error.message) from None
     _warn_about_dns(session, flags["dns"])
     _check_platform(flags["platform"])
     image = flags.args[0]
@@ -125,7 +128,7 @@ def _run_attached(session: Session, flags: Parsed) -> int:
 
     chosen = flags["attach"]
     streams = {
-        "stdin": "stdin" in chosen or (flags["interactive"] and not chosen),
+        "stdin": "stdin" in chosen or flags["interactive"],
         "stdout": not chosen or "stdout" in chosen,
         "stderr": not chosen or "stderr" in chosen,
     }

@@ -45,6 +45,11 @@ class Session:
             self._client = Client(address, version=version.removeprefix("v"), tls=tls)
         return self._client
 
+    def close(self) -> None:
+        """Close the connections to the daemon."""
+        if self._client is not None:
+            self._client.close()
+
     def out(self, text: str) -> None:
         """A line to stdout."""
         self.stdout.write((text + "\n").encode("utf-8", "surrogateescape"))

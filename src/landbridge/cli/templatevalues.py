@@ -7,6 +7,7 @@ values in braces, and knows a structure's absent fields.
 from __future__ import annotations
 
 from landbridge.cli.jsontext import encode, escape_html
+from landbridge.cli.quantities import quoted
 from landbridge.cli.shapes import SHAPES, zero_of
 
 TYPE_CHECKING = False
@@ -125,12 +126,6 @@ def show(value: Any) -> str:
 def _exponent(text: str) -> str:
     mantissa, e, power = text.partition("e")
     return f"{mantissa}e{power[0]}{power[1:].rjust(2, '0')}" if e else mantissa
-
-
-def quoted(text: str) -> str:
-    """As Go's %q."""
-    simple = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\t": "\\t", "\r": "\\r", "\a": "\\a", "\b": "\\b", "\f": "\\f", "\v": "\\v"}
-    return '"' + "".join(simple.get(c) or (c if c.isprintable() else f"\\x{ord(c):02x}") for c in text) + '"'
 
 
 def type_name(value: Any) -> str:

@@ -14,6 +14,17 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 CONTAINER = "4f1c" * 16
+PULL = (
+    b'{"status":"Pulling from library/img","id":"latest"}\r\n{"status":"Pulling fs layer","progressDetail":{},"id":"abc"}\r\n'
+    b'{"status":"Downloading","progressDetail":{"current":1,"total":2},"progress":"[==>  ]","id":"abc"}\r\n'
+    b'{"status":"Pull complete","progressDetail":{},"id":"abc"}\r\n{"status":"Status: Downloaded newer image"}\r\n'
+)
+EVENT = {
+    "Type": "container", "Action": "die", "scope": "local", "time": 1714558830, "timeNano": 1714558830123456789,
+    "Actor": {"ID": "4f1c", "Attributes": {"name": "web", "image": "img", "exitCode": "0"}},
+}  # fmt: skip
+LOG = b"\x01\0\0\0\0\0\0\x04out\n\x02\0\0\0\0\0\0\x04err\n"
+STREAM_TYPE = "application/vnd.docker.multiplexed-stream"
 ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("POST", "/containers/create"): (201, {"Id": CONTAINER, "Warnings": []}),
     ("POST", "/networks/create"): (201, {"Id": "9a7e" * 16, "Warning": ""}),
@@ -23,6 +34,41 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("GET", "/networks"): (200, []),
     ("GET", "/volumes"): (200, {"Volumes": [], "Warnings": None}),
     ("POST", "/auth"): (200, {"Status": "Login Succeeded"}),
+    ("POST", "/images/create"): (200, PULL),
+    ("POST", "/images/load"): (200, b'{"stream":"Loaded image: img:latest\\n"}\r\n'),
+    ("POST", "/images/docker.io/library/img/push"): (200, PULL),
+    ("POST", "/images/reg.example:5000/x/y/push"): (200, PULL),
+    ("GET", "/events"): (200, json.dumps(EVENT).encode() + b"\n"),
+    ("GET", "/volumes/v"): (
+        200, {"CreatedAt": "2024-05-01T10:20:30Z", "Driver": "local", "Labels": None, "Mountpoint": "/v", "Name": "v",
+              "Options": None, "Scope": "local"},
+    ),
+    ("GET", "/containers/c/logs"): (200, LOG),
+    ("GET", f"/containers/{CONTAINER}/logs"): (200, LOG),
+    ("POST", "/commit"): (201, {"Id": "sha256:" + "c0de" * 16}),
+    ("POST", "/containers/c/exec"): (201, {"Id": "e5ec" * 16}),
+    ("GET", f"/exec/{'e5ec' * 16}/json"): (200, {"ExitCode": 0, "Running": False}),
+    ("GET", "/containers/c/changes"): (200, [{"Path": "/a", "Kind": 0}, {"Path": "/b", "Kind": 1}, {"Path": "/c", "Kind": 2}]),
+    ("GET", "/containers/c/top"): (200, {"Titles": ["PID", "CMD"], "Processes": [["1", "sleep 1000"], ["17", "sh"]]}),
+    ("GET", "/images/i/history"): (200, []),
+    ("DELETE", "/images/i"): (200, [{"Untagged": "i:latest"}, {"Deleted": "sha256:" + "ab" * 32}]),
+    ("GET", "/containers/c/json"): (
+        200,
+        {
+            "Id": CONTAINER, "Name": "/c", "Created": "2024-05-01T10:20:30.123456789Z", "Path": "sh", "Args": [],
+            "State": {"Status": "running", "Running": True, "Pid": 42, "ExitCode": 0, "StartedAt": "2024-05-01T10:20:31Z"},
+            "Config": {"Tty": False, "OpenStdin": False, "Image": "img", "Cmd": ["sh"], "Env": ["A=1"], "Labels": {"x": "y"}},
+            "HostConfig": {"NetworkMode": "n", "AutoRemove": False, "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": ""}]}},
+            "NetworkSettings": {
+                "Ports": {
+                    "443/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8443"}, {"HostIp": "::", "HostPort": "8443"}],
+                    "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}, {"HostIp": "::", "HostPort": "32768"}],
+                    "80/udp": [{"HostIp": "127.0.0.1", "HostPort": "999"}], "81/tcp": None,
+                },
+                "Networks": {"n": {"IPAddress": "10.0.0.2", "Aliases": ["a"]}},
+            },
+        },
+    ),
 }
 
 
@@ -123,7 +169,8 @@ class CaptureServer:
         if method == "POST" and path.endswith(("/start", "/kill", "/stop")) and (method, path) not in self.answers:
             status, value = 204, None
         body = b"OK" if path == "/_ping" else b"" if status == 204 else value if isinstance(value, bytes) else json.dumps(value).encode()
-        lines = [f"HTTP/1.1 {status} X", "Api-Version: 1.51", "Ostype: linux", "Content-Type: application/json"]
+        lines = [f"HTTP/1.1 {status} X", "Api-Version: 1.51", "Ostype: linux"]
+        lines.append(f"Content-Type: {STREAM_TYPE if path.endswith('/logs') else 'application/json'}")
         if status != 204:
             lines.append(f"Content-Length: {len(body)}")
         connection.sendall("\r\n".join([*lines, "", ""]).encode() + (b"" if method == "HEAD" else body))
