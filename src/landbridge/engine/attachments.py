@@ -13,6 +13,7 @@ from ipaddress import ip_network
 
 from landbridge.engine.apply import Apply, Undo
 from landbridge.engine.state import State
+from landbridge.engine.validate_network import canonical_mac, check_endpoint
 from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
 from landbridge.model import ids
 from landbridge.model.config import EndpointConfig, EndpointIpam
@@ -102,14 +103,14 @@ class Attachments:
         """One endpoint, committed. Raises as `claim`."""
         if network.config_only:
             raise Forbidden(f"cannot attach to config-only network {network.name}")
-        check_endpoint(network, config)
+        check_endpoint(network.name, config, network)
         identity = ids.new_id()
         linked = network.driver == "bridge"
         four, gateway4 = self._address(network, config.ipam_config, 4) if linked and network.enable_ipv4 else ("", "")
         six, gateway6 = self._address(network, config.ipam_config, 6) if linked and network.enable_ipv6 else ("", "")
         endpoint = Endpoint(
             id=identity, network=network.id, container=container.id, config=config, order=order,
-            mac=(config.mac_address or container.config.mac_address or ids.random_mac()) if linked else "",
+            mac=(canonical_mac(config.mac_address) if config.mac_address else ids.random_mac()) if linked else "",
             ipv4=four, ipv6=six, gateway4=gateway4, gateway6=gateway6,
             host_name=self.state.instance.veth_name(secrets.token_hex(6)) if linked else "",
             names=dns_names(container, config),
@@ -292,23 +293,6 @@ def dns_names(container: Container, config: EndpointConfig) -> tuple[str, ...]:
     hostname = container.config.hostname
     names = (container.name, *(config.aliases or ()), ids.short(container.id), hostname)
     return tuple(dict.fromkeys(name for name in names if name))
-
-
-def check_endpoint(network: Network, config: EndpointConfig) -> None:
-    """What may be asked of an attachment to `network`. Raises: Invalid."""
-    wanted = config.ipam_config
-    user_defined = network.resolves
-    if not user_defined and wanted and (wanted.ipv4_address or wanted.ipv6_address):
-        raise Invalid(
-            "invalid config for network "
-            f"{network.name}: invalid endpoint settings:\n"
-            "user specified IP address is supported on user defined networks only"
-        )
-    if not user_defined and config.aliases:
-        raise Invalid(
-            f"invalid config for network {network.name}: invalid endpoint settings:\n"
-            "network-scoped aliases are only supported for user-defined networks"
-        )
 
 
 def veth_of(steps: Iterable[Step]) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from landbridge.engine.apply import Undo
-from landbridge.engine.attachments import check_endpoint, dns_names
+from landbridge.engine.attachments import dns_names
 from landbridge.engine.images import Images
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.mountplan import plan
 from landbridge.engine.state import State
-from landbridge.engine.validate import Facts, check_endpoints, normalise
+from landbridge.engine.validate import Facts, check_endpoints, main_endpoint, normalise
+from landbridge.engine.validate_network import check_endpoint
 from landbridge.engine.volumes import Volumes
 from landbridge.engine.waits import Outcome
 from landbridge.errors import Conflict, Forbidden, LandbridgeError, NotFound
@@ -114,21 +115,16 @@ class Containers:
         if mode.startswith("container:") or config.network_disabled:
             check_endpoints(mode, tuple(given))
             return ()
-        first = self.state.networks.find(mode)
-        rest = []
-        settings = EndpointConfig(network=mode)
-        for one in given:
-            network = self.state.networks.find(one.network or mode)
-            if one.network in ("", mode, "default") or (network is not None and network is first):
-                settings = replace(one, network=mode)
-            else:
-                rest.append(one)
-        found = (settings, *rest)
-        check_endpoints(mode, found)
-        for one in found:
-            network = self.state.networks.find(one.network)
-            if network is not None:
-                check_endpoint(network, one)
+        # Docker: where the request lists attachments, these are all there are; the mode only says which comes first.
+        asked = [replace(one, network="bridge" if one.network == "default" else one.network or mode) for one in given]
+        find = self.state.networks.find
+        first = find(mode)
+        main = [one for one in asked if one.network == mode or (first and find(one.network) is first)]
+        rest = [one for one in asked if one not in main]
+        if not asked:
+            main = [EndpointConfig(network=mode)]
+        found = (*(main_endpoint(config, replace(one, network=mode)) for one in main[:1]), *rest)
+        check_endpoints(mode, found, find)
         return found
 
     async def _mounts(
@@ -241,7 +237,7 @@ class Containers:
         network = self.state.network(network_text)
         container = self.state.container(text)
         _check_connectable(network, container, self.state)
-        check_endpoint(network, config)
+        check_endpoint(network.name, config, network)
         config = replace(config, network=network.name)
         async with self.lifecycle.locks.holding(container.id):
             container = self.state.containers[container.id]

@@ -118,7 +118,12 @@ def check_endpoints(
     endpoints = tuple(endpoints)
     for endpoint in endpoints:
         name = endpoint.network or mode
-        check_endpoint(name, endpoint, None if name.startswith("container:") else find(name))
+        for link in endpoint.links or ():
+            parse_link(link)
+        try:
+            check_endpoint(name, endpoint, None if name.startswith("container:") else find(name))
+        except Invalid as error:
+            raise Invalid(f"invalid config for network {name}: {error.message}") from error
     if mode.startswith("container:"):
         return  # its endpoints are never used; Docker only looks at their text
     names = {endpoint.network or mode for endpoint in endpoints} or {mode}
@@ -166,16 +171,11 @@ def check_endpoint(name: str, endpoint: EndpointConfig, network: Network | None)
         problems.append("network-scoped alias is supported only for containers in user defined networks")
     if endpoint.ipam_config is not None and network is not None:
         problems += _subnet_problems(endpoint.ipam_config, network)
-    for link in endpoint.links or ():
-        parse_link(link)
     if problems:
         listed = problems[0] if len(problems) == 1 else "\n".join(f"* {problem}" for problem in problems)
-        raise Invalid(f"invalid config for network {name}: invalid endpoint settings:\n{listed}")
+        raise Invalid(f"invalid endpoint settings:\n{listed}")
     if endpoint.mac_address:
-        try:
-            canonical_mac(endpoint.mac_address)
-        except Invalid as error:
-            raise Invalid(f"invalid config for network {name}: {error.message}") from error
+        canonical_mac(endpoint.mac_address)
 
 
 def _address_problems(wanted: EndpointIpam, *, user_defined: bool) -> list[str]:

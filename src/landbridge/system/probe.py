@@ -109,7 +109,8 @@ def device(path_on_host: str, path_in_container: str = "") -> tuple[DeviceNode, 
             return found
     elif os.path.exists(real) and (node := _node(Path(real), inside)):
         return (node,)
-    raise Internal(f'error gathering device information while adding custom device "{path_on_host}": not a device node')
+    reason = "not a device node" if os.path.exists(real) else "no such file or directory"
+    raise Internal(f'error gathering device information while adding custom device "{path_on_host}": {reason}')
 
 
 def all_devices() -> tuple[DeviceNode, ...]:
@@ -178,12 +179,22 @@ def _mount_controllers(controllers: tuple[str, ...], directory: str) -> str:
             point = os.path.join(directory, _PREFIX + controller)
             os.makedirs(point, exist_ok=True)
             if not mounts.is_mount(point):
-                mounts.mount("cgroup", point, source="cgroup", options=controller)
+                _mount_controller(controller, point)
             points.append(point)
     except Internal:
         release_runtime(":".join(points))
         raise
     return ":".join(points)
+
+
+def _mount_controller(controller: str, point: str) -> None:
+    """With `favordynmods` (Linux 6.0) moving a process into a cgroup does not wait for an RCU grace period: 12 of
+    the 18 ms of an exec, for a little more work at every fork on the machine while this is mounted.
+    """
+    try:
+        mounts.mount("cgroup", point, source="cgroup", options=f"{controller},favordynmods")
+    except Internal:
+        mounts.mount("cgroup", point, source="cgroup", options=controller)
 
 
 def _mounted_before(directory: str) -> str:

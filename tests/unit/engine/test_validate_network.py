@@ -6,6 +6,7 @@ import pytest
 
 from landbridge.engine.validate_network import (
     canonical_mac,
+    check_endpoint,
     check_endpoints,
     check_network,
     main_endpoint,
@@ -155,6 +156,20 @@ def problem(mode: str, *endpoints: EndpointConfig) -> str:
 )  # fmt: skip
 def test_refused_endpoint_settings(mode: str, one: EndpointConfig, text: str) -> None:
     assert problem(mode, one) == f"invalid config for network {mode}: invalid endpoint settings:\n{text}"
+
+
+def test_a_connect_names_no_network() -> None:
+    for one, text in (
+        (endpoint(ip4="1.2.3.4"), f"invalid endpoint settings:\n{OUTSIDE} 1.2.3.4"),
+        (endpoint(mac_address="bad"), "invalid MAC address bad"),
+    ):
+        with pytest.raises(Invalid) as error:
+            check_endpoint("mine", one, network("mine", "10.231.7.0/24"))
+        assert error.value.message == text
+
+
+def test_links_of_an_endpoint_are_looked_at() -> None:
+    assert problem("mine", endpoint(links=("a:b:c",))) == "bad format for links: a:b:c"
 
 
 def test_accepted_endpoint_settings() -> None:
