@@ -18,7 +18,7 @@ from landbridge.engine.events import Events
 from landbridge.engine.hub import Hub
 from landbridge.engine.launch import Launch
 from landbridge.engine.locks import Locks
-from landbridge.engine.restart import Restarts
+from landbridge.engine.restart import Restarts, Sleep
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
 from landbridge.engine.waits import Outcome, Waits
@@ -49,6 +49,7 @@ class Lifecycle:
         events: Events,
         waits: Waits,
         locks: Locks,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self.state = state
         self.stack = stack
@@ -58,7 +59,7 @@ class Lifecycle:
         self.events = events
         self.waits = waits
         self.locks = locks
-        self.restarts = Restarts(self._restart_by_policy)
+        self.restarts = Restarts(self._restart_by_policy, sleep)
         self._tasks: set[asyncio.Task[None]] = set()
         self._keep_network: set[str] = set()  # being restarted: its sandbox, ports and names stay
         self.remove_ended: Callable[[str], Coroutine[None, None, None]] | None = None  # for --rm; set by Containers

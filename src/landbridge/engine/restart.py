@@ -11,14 +11,17 @@ from landbridge.model.container import Container
 
 FIRST = 0.1
 MOST = 60.0
+Sleep = Callable[[float], Awaitable[None]]
+
 SETTLED = 10.0  # seconds a container must have run for the delay to start over
 
 
 class Restarts:
     """Schedules restarts; `again` starts a container."""
 
-    def __init__(self, again: Callable[[str], Awaitable[None]]) -> None:
+    def __init__(self, again: Callable[[str], Awaitable[None]], sleep: Sleep = asyncio.sleep) -> None:
         self._again = again
+        self._sleep = sleep
         self._delays: dict[str, float] = {}
         self._due: dict[str, asyncio.Task[None]] = {}
 
@@ -43,7 +46,7 @@ class Restarts:
         """Start the container after a while, unless `cancel` comes first."""
 
         async def later() -> None:
-            await asyncio.sleep(seconds)
+            await self._sleep(seconds)
             self._due.pop(container, None)
             await self._again(container)
 

@@ -1,0 +1,350 @@
+"""The world outside the engine, in memory, as strict as the real one: these fakes object.
+
+A bridge must exist before a port joins it, a namespace before an interface moves into it, an nft transaction
+with one wrong element does nothing at all, a port can be held once. Each satisfies a Protocol of
+`engine.effects`; every call is counted by one `Faults`. `Outside` is all of them: it outlives an engine, as
+the kernel and the companions outlive a daemon.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+
+from fake_processes import FakeDisk, FakeFiles, FakeMachine, FakeRoots, FakeRuntime
+from faults import Faults
+from landbridge.errors import HoldFailed, Internal, NotFound
+from landbridge.model.hold import Hold
+from landbridge.model.link import BridgeSpec, Flow, LinkFact, RouteFact, RouteSpec, SandboxSpec, VethSpec
+from landbridge.model.names import (
+    Asker,
+    Change,
+    NameRecord,
+    NetworkNames,
+    RemoveAsker,
+    RemoveNetwork,
+    RemoveRecord,
+    SetAsker,
+    SetNetwork,
+    SetRecord,
+)
+
+ANY = ("0.0.0.0", "::")
+
+
+class FakeKernel:
+    """Links, namespaces, routes. `bridges`, `veths`, `pins` and `routes_in` are what there is."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self.bridges: dict[str, BridgeSpec] = {}
+        self.veths: dict[str, VethSpec] = {}
+        self.detached: set[str] = set()
+        self.pins: dict[str, int] = {}
+        self.routes_in: dict[str, RouteSpec] = {}
+        self.host_routes: list[RouteFact] = []
+        self.sysctls = {"net/ipv4/ip_local_port_range": "32768\t60999", "net/ipv4/ip_forward": "1"}
+        self.flushed: list[Flow] = []
+
+    def ensure_bridge(self, spec: BridgeSpec) -> None:
+        def effect() -> None:
+            clash = next((one for one in self.bridges.values()
+                          if one.name != spec.name and set(one.addresses) & set(spec.addresses)), None)
+            self.faults.demand(clash is None, f"{spec.name} and {clash} have one address")
+            self.bridges[spec.name] = spec
+
+        self.faults.call(f"ensure_bridge {spec.name}", effect)
+
+    def remove_bridge(self, name: str) -> None:
+        def effect() -> None:
+            ports = [one for one in self.veths.values() if one.bridge == name and one.host_name not in self.detached]
+            self.faults.demand(not ports, f"bridge {name} removed under {ports}")
+            self.bridges.pop(name, None)
+
+        self.faults.call(f"remove_bridge {name}", effect)
+
+    def create_sandbox(self, spec: SandboxSpec) -> None:
+        def effect() -> None:
+            if spec.path in self.pins:
+                raise Internal(f"{spec.path}: file exists")
+            self.pins[spec.path] = 4026532000 + len(self.faults.calls)
+
+        self.faults.call(f"create_sandbox {spec.path}", effect)
+
+    def remove_sandbox(self, path: str) -> None:
+        """The namespace ends with its pin: nobody lives there when the engine takes it down."""
+
+        def effect() -> None:
+            self.pins.pop(path, None)
+            self.routes_in.pop(path, None)
+            for name in [one.host_name for one in self.veths.values() if one.sandbox == path]:
+                self._drop(name)
+
+        self.faults.call(f"remove_sandbox {path}", effect)
+
+    def add_veth(self, spec: VethSpec) -> None:
+        def effect() -> None:
+            if spec.bridge not in self.bridges:
+                raise NotFound(f"no interface {spec.bridge}")
+            if spec.sandbox not in self.pins:
+                raise NotFound(f"no network namespace at {spec.sandbox}")
+            self.faults.demand(len(spec.host_name) <= 15, spec.host_name)
+            for other in self.veths.values():
+                if other.host_name == spec.host_name or (other.sandbox, other.ifname) == (spec.sandbox, spec.ifname):
+                    raise Internal(f"create {spec.host_name}/{spec.ifname}: file exists")
+                if other.bridge == spec.bridge and other.host_name not in self.detached:
+                    shared = set(other.addresses) & set(spec.addresses)
+                    self.faults.demand(not shared, f"{spec} takes an address of {other}")
+                    self.faults.demand(other.mac != spec.mac, f"{spec} has the MAC of {other}")
+            self.veths[spec.host_name] = spec
+
+        self.faults.call(f"add_veth {spec.host_name}", effect)
+
+    def remove_veth(self, host_name: str) -> None:
+        self.faults.call(f"remove_veth {host_name}", lambda: self._drop(host_name))
+
+    def _drop(self, host_name: str) -> None:
+        gone = self.veths.pop(host_name, None)
+        self.detached.discard(host_name)
+        routes = self.routes_in.get(gone.sandbox) if gone else None
+        if gone and routes:  # routes go with their interface
+            four = {} if routes.ifname4 != gone.ifname else {"gateway4": "", "ifname4": ""}
+            six = {} if routes.ifname6 != gone.ifname else {"gateway6": "", "ifname6": ""}
+            self.routes_in[gone.sandbox] = replace(routes, **four, **six)
+
+    def detach_port(self, host_name: str) -> None:
+        def effect() -> None:
+            if host_name in self.veths:
+                self.detached.add(host_name)
+
+        self.faults.call(f"detach_port {host_name}", effect)
+
+    def set_routes(self, spec: RouteSpec) -> None:
+        def effect() -> None:
+            if spec.sandbox not in self.pins:
+                raise NotFound(f"no network namespace at {spec.sandbox}")
+            inside = {one.ifname: one for one in self.veths.values() if one.sandbox == spec.sandbox}
+            for gateway, ifname in ((spec.gateway4, spec.ifname4), (spec.gateway6, spec.ifname6)):
+                if gateway and ifname not in inside:
+                    raise NotFound(f"no interface {ifname}")
+            self.routes_in[spec.sandbox] = spec
+
+        self.faults.call(f"set_routes {spec.sandbox}", effect)
+
+    def flush_flows(self, flows: Sequence[Flow]) -> None:
+        self.faults.call("flush_flows", lambda: self.flushed.extend(flows))
+
+    def flush_addresses(self, addresses: Sequence[str]) -> None:
+        self.faults.call("flush_addresses")
+
+    def links(self) -> tuple[LinkFact, ...]:
+        found = [(name, "bridge", "") for name in self.bridges]
+        found += [(one.host_name, "veth", "" if one.host_name in self.detached else one.bridge)
+                  for one in self.veths.values()]
+        return tuple(
+            LinkFact(index=number, name=name, kind=kind, mac="", mtu=1500, up=True, master=master)
+            for number, (name, kind, master) in enumerate(found, 1)
+        )
+
+    def routes(self) -> tuple[RouteFact, ...]:
+        return tuple(self.host_routes)
+
+    def sandboxes(self) -> tuple[str, ...]:
+        return tuple(self.pins)
+
+    def sandbox_inode(self, path: str) -> int | None:
+        return self.pins.get(path) or None
+
+    def read_sysctl(self, key: str) -> str:
+        return self.sysctls[key]
+
+    def write_sysctl(self, key: str, value: str) -> None:
+        self.sysctls[key] = value
+
+
+class FakeFirewall:
+    """The elements of one nft table. Reads the text of `network.nfttext`; a transaction happens as a whole."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self.table: dict[str, dict[str, str]] | None = None
+        self.transactions: list[str] = []
+
+    def apply(self, text: str) -> None:
+        self.faults.call("nft", lambda: self._apply(text))
+
+    def _apply(self, text: str) -> None:
+        self.transactions.append(text)
+        table = {name: dict(members) for name, members in (self.table or {}).items()}
+        exists = self.table is not None
+        for line in text.splitlines():
+            words = line.split()
+            match words:
+                case ["table", *_]:
+                    exists = True
+                case ["set" | "map", name, *_]:
+                    table.setdefault(name, {})
+                case ["flush", "set" | "map", _, _, name]:
+                    table[name].clear()
+                case ["add" | "delete" as verb, "element", _, _, name, *_]:
+                    if not exists or name not in table:
+                        raise Internal("nft: No such file or directory")
+                    for part in line.split("{ ", 1)[1].removesuffix(" }").split(", "):
+                        self._element(verb, table[name], *part.partition(" : ")[::2])
+        self.table = table
+
+    @staticmethod
+    def _element(verb: str, members: dict[str, str], key: str, value: str) -> None:
+        if verb == "add":
+            if members.setdefault(key, value) != value:
+                raise Internal(f"nft: File exists: {key}")
+        elif members.pop(key, None) is None:
+            raise Internal(f"nft: No such file or directory: {key}")
+
+    def remove(self) -> None:
+        self.faults.call("nft remove")
+        self.table = None
+
+    def exists(self) -> bool:
+        return self.table is not None
+
+    @property
+    def elements(self) -> set[tuple[str, str, str]]:
+        return {(name, key, value) for name, members in (self.table or {}).items() for key, value in members.items()}
+
+
+class FakeResolver:
+    """The DNS process. An asker's namespace must be there when it is set and when it is removed."""
+
+    def __init__(self, faults: Faults, kernel: FakeKernel) -> None:
+        self.faults = faults
+        self.kernel = kernel
+        self.networks: dict[str, NetworkNames] = {}
+        self.records: dict[str, NameRecord] = {}
+        self.askers: dict[str, Asker] = {}
+
+    async def apply(self, changes: Sequence[Change]) -> None:
+        def effect() -> None:
+            for change in changes:
+                self._change(change)
+
+        self.faults.call("resolver.apply", effect, can_be_late=True)
+        await asyncio.sleep(0)
+
+    def _change(self, change: Change) -> None:
+        match change:
+            case SetNetwork(network=network):
+                self.networks[network.id] = network
+            case RemoveNetwork(id=identity):
+                self.networks.pop(identity, None)
+            case SetRecord(record=record):
+                for other in self.records.values():
+                    if other.endpoint != record.endpoint and other.network == record.network:
+                        shared = set(other.addresses) & set(record.addresses)
+                        self.faults.demand(not shared, f"{other} and {record} have one address")
+                self.records[record.endpoint] = record
+            case RemoveRecord(endpoint=endpoint):
+                self.records.pop(endpoint, None)
+            case SetAsker(asker=asker):
+                if asker.netns not in self.kernel.pins:
+                    raise Internal(f"no namespace {asker.netns}")
+                self.askers[asker.sandbox] = asker
+            case RemoveAsker(sandbox=sandbox):
+                gone = self.askers.pop(sandbox, None)
+                there = gone is None or gone.netns in self.kernel.pins
+                self.faults.demand(there, f"the namespace of {gone} went first")
+
+    async def replace(
+        self, networks: Sequence[NetworkNames], records: Sequence[NameRecord], askers: Sequence[Asker]
+    ) -> None:
+        def effect() -> None:
+            self.networks = {one.id: one for one in networks}
+            self.records = {one.endpoint: one for one in records}
+            self.askers = {one.sandbox: one for one in askers}
+            self.faults.demand(all(one.netns in self.kernel.pins for one in askers), f"no namespace: {askers}")
+
+        self.faults.call("resolver.replace", effect, can_be_late=True)
+        await asyncio.sleep(0)
+
+
+class FakeProxy:
+    """Who holds which host socket. `busy` are (proto, port) of programs outside."""
+
+    def __init__(self, faults: Faults) -> None:
+        self.faults = faults
+        self.held: dict[str, Hold] = {}
+        self.busy: set[tuple[str, int]] = set()
+
+    async def hold(self, holds: Sequence[Hold]) -> None:
+        self.faults.call("proxy.hold", lambda: self._hold(holds), can_be_late=True)
+        await asyncio.sleep(0)
+
+    def _hold(self, holds: Sequence[Hold]) -> None:
+        held = dict(self.held)
+        for hold in holds:
+            known = held.get(hold.key)
+            if known is not None:
+                if known.binding != hold.binding:
+                    raise HoldFailed("this key holds another port", reason="EEXIST", key=hold.key)
+            elif failure := self._failure(hold, held):
+                raise failure
+            held[hold.key] = hold
+        self.held = held
+
+    def _failure(self, hold: Hold, held: Mapping[str, Hold]) -> HoldFailed | None:
+        if (hold.proto, hold.host_port) in self.busy:
+            return HoldFailed("in use", reason="EADDRINUSE", key=hold.key, holder="pid 7 (nginx)", port=hold.host_port)
+        for other in held.values():
+            same = (other.proto, other.host_port, ":" in other.host_ip) == (hold.proto, hold.host_port,
+                                                                            ":" in hold.host_ip)
+            if same and (other.host_ip == hold.host_ip or {other.host_ip, hold.host_ip} & set(ANY)):
+                return HoldFailed("in use", reason="EADDRINUSE", key=hold.key, holder=f"landbridge ({other.key})")
+        return None
+
+    async def release(self, keys: Sequence[str]) -> None:
+        self.faults.call("proxy.release", lambda: [self.held.pop(key, None) for key in keys], can_be_late=True)
+        await asyncio.sleep(0)
+
+    async def replace(self, holds: Sequence[Hold]) -> Mapping[str, str]:
+        failed: dict[str, str] = {}
+
+        def effect() -> None:
+            self.held = {}
+            for hold in holds:
+                try:
+                    self._hold([hold])
+                except HoldFailed as error:
+                    failed[error.key] = error.reason
+
+        self.faults.call("proxy.replace", effect, can_be_late=True)
+        await asyncio.sleep(0)
+        return failed
+
+
+class Outside:
+    """Everything that outlives an engine."""
+
+    def __init__(self) -> None:
+        self.faults = Faults()
+        self.kernel = FakeKernel(self.faults)
+        self.firewall = FakeFirewall(self.faults)
+        self.resolver = FakeResolver(self.faults, self.kernel)
+        self.proxy = FakeProxy(self.faults)
+        self.files = FakeFiles(self.faults)
+        self.roots = FakeRoots(self.faults)
+        self.runtime = FakeRuntime(self.faults, self.kernel, self.roots, self.files)
+        self.machine = FakeMachine()
+        self.disk = FakeDisk()
+
+    def photograph(self) -> "Outside":
+        """The same world in a copy of its own: what a daemon killed now would leave to the next one."""
+        copy = Outside()
+        for name in ("kernel", "firewall", "resolver", "proxy", "files", "roots", "runtime"):
+            here, there = getattr(self, name), getattr(copy, name)
+            for key, value in vars(here).items():
+                if isinstance(value, dict | list | set):
+                    setattr(there, key, type(value)(value))
+        copy.firewall.table = deepcopy(self.firewall.table)
+        copy.runtime.processes = {key: replace(one, attached=[]) for key, one in self.runtime.processes.items()}
+        copy.runtime.forget()
+        return copy
