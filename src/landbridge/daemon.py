@@ -26,6 +26,8 @@ from landbridge.engine.apply import Apply
 from landbridge.engine.attachments import Attachments
 from landbridge.engine.companions import Client, Companion, ProxyLink, ResolverLink
 from landbridge.engine.containers import Containers
+from landbridge.engine.contents import Contents
+from landbridge.engine.disk import Disk
 from landbridge.engine.effects import SpecFacts
 from landbridge.engine.effects_images import ImageUser
 from landbridge.engine.engine import Engine
@@ -41,12 +43,15 @@ from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.locks import Locks
 from landbridge.engine.networks import Networks, removal
 from landbridge.engine.presence import Presence
+from landbridge.engine.prune import Prune
 from landbridge.engine.publish import Publish
 from landbridge.engine.reconcile import Reconcile
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
 from landbridge.engine.store import Store
 from landbridge.engine.streams import Streams
+from landbridge.engine.update import Updates
+from landbridge.engine.usage import Usage
 from landbridge.engine.validate import Facts
 from landbridge.engine.volumes import Volumes
 from landbridge.engine.waits import Waits
@@ -69,8 +74,10 @@ from landbridge.system.layers import LayerStore
 from landbridge.system.listening import listening
 from landbridge.system.logs import ContainerLogs
 from landbridge.system.machine import HostMachine
+from landbridge.system.meter import HostMeter
 from landbridge.system.roots import Roots
 from landbridge.system.runtime import Runtime
+from landbridge.system.trees import HostTrees
 from landbridge.system.volumes import VolumeDirectories
 
 log = logging.getLogger("landbridge")
@@ -150,12 +157,12 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     limits = Facts(
         cpus=host.cpus, memory=host.memory, runtimes=(choice.name,), cgroup_version=facts.cgroup_version,
     )  # fmt: skip
+    containers = Containers(state=state, lifecycle=lifecycle, images=images, volumes=volumes, facts=limits)
+    contents = Contents(state, lifecycle, images, apply, HostTrees())
     engine = Engine(
         settings=settings,
         state=state,
-        containers=Containers(
-            state=state, lifecycle=lifecycle, images=images, volumes=volumes, facts=limits
-        ),
+        containers=containers,
         lifecycle=lifecycle,
         streams=Streams(state, runtime, hub, launch, ContainerLogs(parse_record), waits),
         execs=Execs(state, lifecycle, runtime, apply, machine),
@@ -164,6 +171,11 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         volumes=volumes,
         events=events,
         info=Info(settings=settings, state=state, images=images, choice=choice, host=host, apply=apply),
+        contents=contents,
+        usage=Usage(state, apply, attachments, HostMeter(), memory=host.memory),
+        updates=Updates(state, lifecycle, limits),
+        prune=Prune(state, containers, networks, contents, events),
+        disk=Disk(state, images, volumes, contents),
         explain=Explain(state, apply, listening),
     )
     reconcile = Reconcile(state, apply, attachments, lifecycle, settings)

@@ -45,7 +45,16 @@ class ContainerHandlers:
             before=request.query_str("before"),
         )
         found = select_containers(state, request.filters(), page, self._ancestors, exposed)
-        return JSON([summary_view(state, one, request.version, self._image_name(one), now) for one in found])
+        shown = [summary_view(state, one, request.version, self._image_name(one), now) for one in found]
+        if request.query_bool("size"):
+            for one, summary in zip(found, shown, strict=True):
+                summary |= await self._sizes(one)
+        return JSON(shown)
+
+    async def _sizes(self, container: Container) -> dict[str, int]:
+        sizes = await self._engine.contents.sizes(container)
+        written = {"SizeRw": sizes.written} if sizes.written else {}
+        return written | {"SizeRootFs": sizes.whole}
 
     def _image_name(self, container: Container) -> str:
         """The image as the user named it, or its id when that name means another image by now."""
@@ -91,6 +100,8 @@ class ContainerHandlers:
             engine.state, container, request.version,
             files=files, driver=self._driver(container), execs=engine.execs.of(container.id),
         )  # fmt: skip
+        if request.query_bool("size"):
+            shown |= {"SizeRw": 0, **await self._sizes(container)}
         return JSON(shown)
 
     def _driver(self, container: Container) -> dict[str, object]:

@@ -6,8 +6,8 @@ from landbridge.api.response import JSON, Empty, Response
 from landbridge.api.router import Route
 from landbridge.api.schema_requests import connect_request, disconnect_request, network_request
 from landbridge.engine.engine import Engine
-from landbridge.engine.listing import NETWORKS_PRUNE, check_known, has_labels, select_networks
-from landbridge.errors import Invalid, LandbridgeError
+from landbridge.engine.listing import select_networks
+from landbridge.errors import Invalid
 
 
 class NetworkHandlers:
@@ -59,14 +59,5 @@ class NetworkHandlers:
         return Empty()
 
     async def prune(self, request: Request) -> Response:
-        filters = request.filters()
-        check_known(filters, NETWORKS_PRUNE)
-        removed = []
-        for network in self._engine.networks.unused():
-            if has_labels(network.labels, filters):
-                try:
-                    await self._engine.networks.remove(network.id)
-                except LandbridgeError:
-                    continue  # in use by now: it is no candidate any more
-                removed.append(network.name)
-        return JSON({"NetworksDeleted": removed or None})
+        removed = await self._engine.prune.networks(request.filters())
+        return JSON({"NetworksDeleted": list(removed) or None})

@@ -1,6 +1,7 @@
 """The table of all routes, by resource. The first that fits wins, so fixed paths come before patterns."""
 
 from landbridge.api import absent
+from landbridge.api.container_contents import ContentHandlers
 from landbridge.api.container_streams import ContainerStreamHandlers
 from landbridge.api.containers import ContainerHandlers
 from landbridge.api.events import EventHandlers
@@ -23,6 +24,7 @@ def routes(engine: Engine) -> list[Route]:
         *EventHandlers(engine).routes(),
         *ContainerStreamHandlers(engine).routes(),
         *ExecHandlers(engine).routes(),
+        *ContentHandlers(engine).routes(),
         *ContainerHandlers(engine).routes(),
         *ImageHandlers(engine).routes(),
         *NetworkHandlers(engine).routes(),

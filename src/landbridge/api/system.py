@@ -1,14 +1,19 @@
 """Handlers about the engine itself: ping, version, info, df, auth."""
 
+import time
 from typing import Any
 
 from landbridge import __version__
-from landbridge.api.request import Request
+from landbridge.api.container_views import summary_view
+from landbridge.api.images import summary_view as image_summary
+from landbridge.api.request import Request, Version
 from landbridge.api.response import JSON, Raw, Response
 from landbridge.api.router import MAXIMUM_VERSION, MINIMUM_VERSION, Route, show_version
+from landbridge.api.volumes import volume_view
+from landbridge.engine.disk import DiskUsage
 from landbridge.engine.engine import Engine
 from landbridge.engine.info import Facts
-from landbridge.errors import Unsupported
+from landbridge.errors import Invalid, Unsupported
 from landbridge.model.stamp import format_ns
 
 # What clients compare with minimum versions; the engine's own is among the components.
@@ -123,6 +128,27 @@ def info_view(facts: Facts) -> Object:
     }  # fmt: skip
 
 
+def disk_view(engine: Engine, usage: DiskUsage, version: Version) -> Object:
+    """``GET /system/df``."""
+    now = time.time_ns()
+    containers = []
+    for container, sizes in usage.containers:
+        shown = summary_view(engine.state, container, version, container.config.image, now)
+        shown |= {"SizeRootFs": sizes.whole} | ({"SizeRw": sizes.written} if sizes.written else {})
+        containers.append(shown)
+    volumes = []
+    for volume in engine.volumes.list({}):
+        found = usage.volumes.get(volume.name)
+        data = {"RefCount": found.references, "Size": found.size} if found else {"RefCount": 0, "Size": 0}
+        volumes.append(volume_view(volume) | {"UsageData": data})
+    images = [
+        image_summary(one.view, one.containers) | {"SharedSize": one.shared} for one in usage.images
+    ]
+    return {
+        "LayersSize": usage.layers, "Images": images, "Containers": containers, "Volumes": volumes, "BuildCache": [],
+    }  # fmt: skip
+
+
 class SystemHandlers:
     """One method per route."""
 
@@ -136,6 +162,7 @@ class SystemHandlers:
             Route("GET", "/version", self.version),
             Route("GET", "/info", self.info),
             Route("POST", "/auth", self.auth),
+            Route("GET", "/system/df", self.disk),
         ]
 
     async def ping(self, request: Request) -> Response:
@@ -149,6 +176,20 @@ class SystemHandlers:
         shown = info_view(self._engine.info.facts())
         if request.version < (1, 49):
             del shown["FirewallBackend"]
+        return JSON(shown)
+
+    async def disk(self, request: Request) -> Response:
+        wanted = request.query_list("type")
+        for kind in wanted:
+            if kind not in ("container", "image", "volume", "build-cache"):
+                raise Invalid(f"unknown object type: {kind}")
+        usage = await self._engine.disk.usage()
+        shown = disk_view(self._engine, usage, request.version)
+        if wanted:
+            names = {"container": "Containers", "image": "Images", "volume": "Volumes", "build-cache": "BuildCache"}
+            kept = {names[kind] for kind in wanted}
+            shown |= {name: None for name in names.values() if name not in kept}
+            shown["LayersSize"] = usage.layers if "image" in wanted else 0
         return JSON(shown)
 
     async def auth(self, request: Request) -> Response:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 from landbridge.engine.containers import Containers
+from landbridge.engine.contents import Contents
+from landbridge.engine.disk import Disk
 from landbridge.engine.events import Events
 from landbridge.engine.execs import Execs
 from landbridge.engine.explain import Explain
@@ -10,8 +12,11 @@ from landbridge.engine.images import Images
 from landbridge.engine.info import Info
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.networks import Networks
+from landbridge.engine.prune import Prune
 from landbridge.engine.state import State
 from landbridge.engine.streams import Streams
+from landbridge.engine.update import Updates
+from landbridge.engine.usage import Usage
 from landbridge.engine.volumes import Volumes
 from landbridge.model.settings import Settings
 
@@ -22,7 +27,8 @@ class Engine:
 
     `state` look-ups, `containers` (create, remove, rename, connect, disconnect), `lifecycle` (start, stop, kill,
     restart, pause, wait), `streams` (attach, logs, resize), `execs`, `networks`, `images`, `volumes`, `events`,
-    `info` (version, info, stats, top), `explain`.
+    `info` (version, info), `contents` (changes, export, sizes, commit), `usage` (stats, top), `updates`, `prune`,
+    `disk` (df), `explain`.
     """
 
     settings: Settings
@@ -36,4 +42,9 @@ class Engine:
     volumes: Volumes
     events: Events
     info: Info
+    contents: Contents
+    usage: Usage
+    updates: Updates
+    prune: Prune
+    disk: Disk
     explain: Explain

@@ -67,7 +67,7 @@ def read_filters(
         dangling=_flag(filters, "dangling"),
         before=min((created(text) for text in filters.get("before", ())), default=None),
         since=max((created(text) for text in filters.get("since", ())), default=None),
-        until=min((_until(text, now) for text in filters.get("until", ())), default=None),
+        until=min((parse_until(text, now) for text in filters.get("until", ())), default=None),
         labels=tuple(filters.get("label", ())),
         not_labels=tuple(filters.get("label!", ())),
         references=tuple(compile_glob(text) for text in filters.get("reference", ())),
@@ -84,7 +84,7 @@ def _flag(filters: Filters, name: str) -> bool | None:
     return read[values[0]]
 
 
-def _until(text: str, now: int) -> int:
+def parse_until(text: str, now: int) -> int:
     """A Go duration back from now, seconds since the epoch, or RFC 3339 with or without its end."""
     if re.fullmatch(r"\d+(\.\d+)?", text):
         return int(float(text) * 1e9)

@@ -24,6 +24,7 @@ from landbridge.engine.image_save import ImageSaver
 from landbridge.errors import Invalid, NotFound
 from landbridge.model.config import Config
 from landbridge.model.image import HistoryLine, Image, ImageView, Progress, Removed
+from landbridge.model.layer import Layer
 from landbridge.model.reference import parse_repo_tag
 from landbridge.model.stamp import parse_ns
 from landbridge.oci.archive import Platform
@@ -90,6 +91,10 @@ class Images:
     def lower_dirs(self, image: Image) -> tuple[str, ...]:
         """The image's layers as absolute overlayfs lower directories, top first."""
         return self._shelf.lower_dirs(image)
+
+    def layers(self, image: Image) -> tuple[Layer, ...]:
+        """The image's layers as they are stored, bottom first."""
+        return tuple(self._shelf.layers_of(image))
 
     def inspect(self, text: str) -> ImageView:
         """Raises: as `resolve`."""

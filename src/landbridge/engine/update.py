@@ -1,0 +1,70 @@
+"""Limits and restart policy of a container changed after its creation (``docker update``)."""
+
+from dataclasses import replace
+
+from landbridge.engine.lifecycle import Lifecycle
+from landbridge.engine.state import State
+from landbridge.engine.validate import Facts, normalise
+from landbridge.errors import Conflict, Invalid
+from landbridge.model.config import HostConfig
+from landbridge.model.container import Phase
+from landbridge.oci.resources import resources
+
+# What ``update`` can change; 0 and empty keep what is there.
+_LIMITS = (
+    "blkio_weight", "cpu_shares", "nano_cpus", "cpu_period", "cpu_quota", "cpuset_cpus", "cpuset_mems", "memory",
+    "memory_swap", "memory_reservation", "cpu_realtime_period", "cpu_realtime_runtime", "pids_limit",
+)  # fmt: skip
+
+
+class Updates:
+    """Changes records and, of running containers, the kernel's limits."""
+
+    def __init__(self, state: State, lifecycle: Lifecycle, facts: Facts) -> None:
+        self.state = state
+        self.lifecycle = lifecycle
+        self.facts = facts
+
+    async def update(self, text: str, wanted: HostConfig) -> tuple[str, ...]:
+        """Apply what `wanted` sets; Docker's warnings.
+
+        Raises: NotFound, Conflict (being removed, restart policy with ``--rm``), Invalid (limits).
+        """
+        container = self.state.container(text)
+        async with self.lifecycle.locks.holding(container.id):
+            container = self.state.containers[container.id]
+            if container.state.phase in (Phase.REMOVING, Phase.DEAD):
+                raise Conflict(f"container is marked for removal and cannot be \"update\"d: {container.id}")
+            checked = normalise(container.config, merged(container.host, wanted), self.facts)
+            if container.state.running:
+                limits = resources(
+                    checked.host, cgroup_version=self.lifecycle.launch.facts.cgroup_version,
+                    device_numbers=self.lifecycle.launch.machine.device_numbers(checked.host),
+                )
+                await self.lifecycle.runtime.update(container.id, limits)
+            self.state.containers.put(replace(container, host=checked.host))
+        self.lifecycle.emit("update", container)
+        return checked.warnings
+
+
+def merged(host: HostConfig, wanted: HostConfig) -> HostConfig:
+    """`host` with every limit and the policy that `wanted` sets. Raises: Invalid, Conflict."""
+    if wanted.nano_cpus and (host.cpu_period or host.cpu_quota):
+        name = "Period" if host.cpu_period else "Quota"
+        raise Conflict(f"Conflicting options: Nano CPUs cannot be updated as CPU {name} has already been set")
+    if host.nano_cpus and (wanted.cpu_period or wanted.cpu_quota):
+        name = "Period" if wanted.cpu_period else "Quota"
+        raise Conflict(f"Conflicting options: CPU {name} cannot be updated as NanoCPUs has already been set")
+    if wanted.memory > host.memory_swap > 0 and wanted.memory_swap == 0:
+        raise Conflict(
+            "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"
+        )
+    changes = {name: value for name in _LIMITS if (value := getattr(wanted, name))}
+    policy = wanted.restart_policy
+    if policy.name:
+        if host.auto_remove and policy.name != "no":
+            raise Conflict("Restart policy cannot be updated because AutoRemove is enabled for the container")
+        changes["restart_policy"] = policy
+    if wanted.kernel_memory:
+        raise Invalid("kernel memory limits are not supported")
+    return replace(host, **changes)
