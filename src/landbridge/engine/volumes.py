@@ -143,19 +143,15 @@ class Volumes:
         await self._destroy(name)
 
     async def _destroy(self, name: str) -> None:
-        # The record goes first and without an await since the check, so that no container can take the volume now.
+        # Up to the event without an await since the caller's check: no container can take the volume meanwhile, and
+        # whoever makes one of this name while the content is being removed gets an empty one.
         volume = self.table[name]
-        self.table.remove(name)
-        self.events.emit("volume", "destroy", name, {"driver": volume.driver})
-        async with self._locks.holding(name):
-            if name in self.table:
-                return  # made again meanwhile; what was in it is the new one's
-            await self.blocking(self._erase, volume)
-
-    def _erase(self, volume: Volume) -> None:
         if volume.options:
             self.disk.unmount(volume.mountpoint)
-        self.files.remove_tree(self.disk.discard(self.root, volume.name))
+        aside = self.disk.discard(self.root, name)
+        self.table.remove(name)
+        self.events.emit("volume", "destroy", name, {"driver": volume.driver})
+        await self.blocking(self.files.remove_tree, aside)
 
     async def remove_anonymous(self, container: Container) -> None:
         """The volumes a removed container had for itself, unless another one has them too."""

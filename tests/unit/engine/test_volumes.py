@@ -262,6 +262,22 @@ def test_a_volume_in_use_stays(setting: Setting) -> None:
     assert setting.happened()[-1] == ("destroy", "data", LOCAL)
 
 
+def test_a_name_is_free_while_its_content_is_being_removed(setting: Setting) -> None:
+    volume = setting.volumes.create(VolumeRequest(name="data"))
+    (Path(volume.mountpoint) / "old").touch()
+    (Path(volume.mountpoint) / "link").symlink_to(setting.root)
+
+    async def meanwhile() -> None:
+        removal = asyncio.create_task(setting.volumes.remove("data"))
+        await asyncio.sleep(0)
+        setting.volumes.create(VolumeRequest(name="data"))
+        await removal
+
+    asyncio.run(meanwhile())
+    assert list(Path(setting.volumes.get("data").mountpoint).iterdir()) == []
+    assert [one.name for one in (setting.root / "volumes").iterdir()] == ["data"]
+
+
 def test_a_removed_container_takes_only_what_was_its_own(setting: Setting) -> None:
     named_by_hand = setting.volumes.create(VolumeRequest()).name
     config = Config(volumes={"/own": {}})
