@@ -29,12 +29,16 @@ _EXCLUSIVE = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountContext:
-    """`init` is (host path, path in the container) or None; `readonly` the option that makes a bind read-only."""
+    """`init` is (host path, path in the container) or None.
+
+    `recursive_readonly` are destinations whose source is a directory and whose read-only mount shall reach the
+    mounts below (Docker 25's default); crun 1.8 refuses that for files, which have nothing below.
+    """
 
     files: Mapping[str, str] = field(default_factory=dict)
     shm_dir: str = ""
     init: tuple[str, str] | None = None
-    readonly: str = "rro"
+    recursive_readonly: frozenset[str] = frozenset()
     sys_writable: bool = False
     cgroup_writable: bool = False
 
@@ -52,7 +56,7 @@ def mounts(container: Container, context: MountContext) -> list[dict[str, Any]]:
     found += sorted(asked.values(), key=lambda entry: _depth(entry["destination"]))
     for destination, source in context.files.items():
         if destination not in asked:
-            readonly = [context.readonly] if host.readonly_rootfs else []
+            readonly = ["ro"] if host.readonly_rootfs else []
             found.append(_entry(destination, "bind", source, "rbind", *readonly, "rprivate"))
     return found
 
@@ -102,7 +106,8 @@ def _user_mount(point: MountPoint, context: MountContext) -> dict[str, Any]:
         return _tmpfs(point.destination, point.options if point.rw else (*point.options, "ro"))
     options = ["bind" if "bind" in point.options else "rbind"]
     if not point.rw:
-        options.append("ro" if {"bind", "ro"} & set(point.options) else context.readonly)
+        shallow = {"bind", "ro"} & set(point.options) or point.destination not in context.recursive_readonly
+        options.append("ro" if shallow else "rro")
     if point.propagation:
         options.append(point.propagation)
     elif point.type == "bind":

@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import socket
+import stat
 import struct
 import termios
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from pathlib import Path
 from landbridge.errors import Internal, StartFailed
 from landbridge.model.process import Chunk, ExecRequest
 from landbridge.system import inotify, runtime_errors
+from landbridge.system.beneath import open_in_root
 from landbridge.system.descriptors import Readiness
 from landbridge.system.processes import Process, spawn
 
@@ -31,11 +33,11 @@ _TERMINAL_GRACE = 0.5
 class ExecProcess:
     """A process that runs, or ran. Take its output with `receive` until None, then `wait`; `close` in any case."""
 
-    def __init__(self, pid: int, runner: Process, plumbing: "_Plumbing", *, discard: bool) -> None:
+    def __init__(self, pid: int, runner: Process, plumbing: "_Plumbing", *, unwanted: set[str]) -> None:
         self.pid = pid
         self._runner = runner
         self._plumbing = plumbing
-        self._discard = discard
+        self._unwanted = unwanted
         outputs = {name: fd for name, fd in plumbing.ours.items() if name != "stdin"}
         self._chunks: asyncio.Queue[Chunk | None] = asyncio.Queue(maxsize=len(outputs) or 1)
         self._ready = Readiness()
@@ -111,7 +113,7 @@ class ExecProcess:
 
     async def _pump(self, name: str, fd: int) -> None:
         while data := await self._next(fd):
-            if not self._discard:
+            if name not in self._unwanted:
                 await self._chunks.put(Chunk(stream=name, data=data))
         self._open -= 1
         await self._chunks.put(None)
@@ -171,9 +173,11 @@ class _Plumbing:
 
 
 async def start_exec(
-    runtime: Sequence[str], request: ExecRequest, *, directory: Path, console_socket: bool
+    runtime: Sequence[str], request: ExecRequest, *, init: int, directory: Path, console_socket: bool
 ) -> ExecProcess:
     """Run `request` with the command `runtime` (path and global options); `directory` takes the files it needs.
+
+    `init` is the pid of the container's first process.
 
     `console_socket`: the runtime hands a terminal over by a socket (crun); otherwise it copies (runc refuses
     a socket unless it detaches, and then the exit status is lost).
@@ -185,7 +189,7 @@ async def start_exec(
     paths["json"].write_text(json.dumps(request.process))
     plumbing = _Plumbing(terminal=bool(request.process.get("terminal")))
     try:
-        _lay(plumbing, request, paths["sock"], console_socket=console_socket)
+        _lay(plumbing, request, paths["sock"], init=init, console_socket=console_socket)
         argv = [*runtime, "--log", str(paths["log"]), "--log-format", "json", "exec", *plumbing.options]
         argv += ["--process", str(paths["json"]), "--pid-file", str(paths["pid"]), request.container]
         with inotify.Inotify() as watcher:
@@ -202,10 +206,11 @@ async def start_exec(
         plumbing.close_theirs()
         for path in paths.values():
             path.unlink(missing_ok=True)
-    return ExecProcess(pid, runner, plumbing, discard=not (request.stdout or request.stderr))
+    unwanted = {name for name in ("stdout", "stderr") if not getattr(request, name)}
+    return ExecProcess(pid, runner, plumbing, unwanted=set() if plumbing.terminal and request.stdout else unwanted)
 
 
-def _lay(plumbing: _Plumbing, request: ExecRequest, sock: Path, *, console_socket: bool) -> None:
+def _lay(plumbing: _Plumbing, request: ExecRequest, sock: Path, *, init: int, console_socket: bool) -> None:
     """Open what `request` needs into `plumbing`."""
     if plumbing.terminal and console_socket:
         # sun_path holds 107 bytes: both sides name the directory by a descriptor.
@@ -223,12 +228,39 @@ def _lay(plumbing: _Plumbing, request: ExecRequest, sock: Path, *, console_socke
         plumbing.forwarded = True
         os.set_blocking(master, False)
         return
+    # crun gives the standard streams to the process's user, whatever they are: never hand it the host's /dev/null.
+    null = _null_of(init)
     for name, wanted in (("stdin", request.stdin), ("stdout", request.stdout), ("stderr", request.stderr)):
-        if wanted:
-            ends = os.pipe2(os.O_CLOEXEC)
-            mine, other = reversed(ends) if name == "stdin" else ends
-            os.set_blocking(mine, False)
-            plumbing.ours[name], plumbing.theirs[name] = mine, other
+        if not wanted and null is not None:
+            plumbing.theirs[name] = null
+            continue
+        ends = os.pipe2(os.O_CLOEXEC)
+        mine, other = reversed(ends) if name == "stdin" else ends
+        os.set_blocking(mine, False)
+        plumbing.ours[name], plumbing.theirs[name] = mine, other
+    if not request.stdin and "stdin" in plumbing.ours:
+        os.close(plumbing.ours.pop("stdin"))
+
+
+def _null_of(init: int) -> int | None:
+    """The container's own /dev/null, opened; None when it has made something else of it."""
+    try:
+        root = os.open(f"/proc/{init}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        node = open_in_root(root, "/dev/null", os.O_PATH | os.O_NOFOLLOW)
+        try:
+            found = os.fstat(node)
+            if not stat.S_ISCHR(found.st_mode) or found.st_rdev != os.makedev(1, 3):
+                return None
+            return os.open(f"/proc/self/fd/{node}", os.O_RDWR | os.O_CLOEXEC)
+        finally:
+            os.close(node)
+    except OSError:
+        return None
+    finally:
+        os.close(root)
 
 
 async def _outcome(runner: Process, request: ExecRequest, paths: dict[str, Path], watcher: inotify.Inotify) -> int:

@@ -178,6 +178,7 @@ class Runtime:
         return await start_exec(
             (self.choice.path, "--root", self._state),
             request,
+            init=live.init.pid if live.init else 0,
             directory=live.bundle,
             console_socket=self.choice.name == "crun",
         )
