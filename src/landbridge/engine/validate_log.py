@@ -19,7 +19,7 @@ _UNKNOWN: Mapping[str, Callable[[str], str]] = {
     "local": lambda name: f"unknown log opt '{name}' for log driver local",
 }
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
 _TRUE, _FALSE = "1 t T TRUE true True".split(), "0 f F FALSE false False".split()
 
 
@@ -58,7 +58,7 @@ def _check_rotation(options: Mapping[str, str]) -> None:
             raise Invalid("max-size must be a positive number")
     files = options.get("max-file")
     if files is not None:
-        if not re.fullmatch(r"[+-]?\d+", files):
+        if not re.fullmatch(r"[+-]?[0-9]{1,9}", files):
             raise Invalid(f'strconv.Atoi: parsing "{files}": invalid syntax')
         if int(files) < 1:
             raise Invalid("max-file cannot be less than 1")

@@ -131,7 +131,7 @@ def _parse_set(text: str) -> set[int] | None:
     """``0-2,5`` → numbers; None when it is no such list. Numbers are bounded so that a range cannot eat memory."""
     found: set[int] = set()
     for part in text.split(","):
-        match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", part.strip())
+        match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", part.strip())
         if match is None:
             return None
         first, last = int(match[1]), int(match[2] or match[1])
