@@ -207,7 +207,7 @@ def _wrong(kind: str, reason: str) -> Invalid:
 
 
 def _check_target(target: str) -> None:
-    if posixpath.normpath(target.replace("\\", "/")) == "/":
+    if target.startswith("/") and _clean(target.replace("\\", "/")) == "/":
         raise Invalid("invalid specification: destination can't be '/'")
     if not target.startswith("/"):
         raise Invalid(f"invalid mount path: '{target}' mount path must be absolute")

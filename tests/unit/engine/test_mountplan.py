@@ -84,6 +84,12 @@ def test_invalid_modes(mode: str) -> None:
         binds(f"/here:/x:{mode}")
 
 
+@pytest.mark.parametrize("target", ["//", "/.", "///x/..", "/\\"])
+def test_the_root_has_many_names(target: str) -> None:
+    with pytest.raises(Invalid, match="destination can't be '/'"):
+        binds(f"/here:{target}")
+
+
 @pytest.mark.parametrize("text", ["/here:", ":/x", ":", "", "/here:/x:ro:y", "/a:ro"])
 def test_malformed_binds(text: str) -> None:
     with pytest.raises(Invalid) as error:
