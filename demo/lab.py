@@ -91,7 +91,7 @@ class Lab:
         """Start the engine and wait until it accepts requests."""
         with open(self._log, "ab") as log:
             self.daemon = subprocess.Popen(
-                ["ip", "netns", "exec", self.host_ns, str(LANDBRIDGE), "daemon", "-H", f"unix://{self.socket}",
+                ["nsenter", f"--net=/run/netns/{self.host_ns}", str(LANDBRIDGE), "daemon", "-H", f"unix://{self.socket}",
                  "--data-root", str(self.data_root), "--exec-root", str(self.exec_root), *self.flags],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
             )  # fmt: skip
@@ -140,17 +140,17 @@ class Lab:
 
     def host(self, *argv: str, **options: object) -> Result:
         """Run a command on the host; `tty=True` gives it a terminal, `input=` text to read, `timeout=` seconds."""
-        return self._run(("ip", "netns", "exec", self.host_ns, *argv), argv, **options)
+        return self._run(("nsenter", f"--net=/run/netns/{self.host_ns}", *argv), argv, **options)
 
     def outside(self, *argv: str, **options: object) -> Result:
         """Run a command on the machine outside."""
-        return self._run(("ip", "netns", "exec", self.outside_ns, *argv), argv, **options)
+        return self._run(("nsenter", f"--net=/run/netns/{self.outside_ns}", *argv), argv, **options)
 
     def background(self, *argv: str, outside: bool = False) -> subprocess.Popen[bytes]:
         """Start a command on the host or outside; the caller ends it."""
         namespace = self.outside_ns if outside else self.host_ns
         return subprocess.Popen(
-            ["ip", "netns", "exec", namespace, *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            ["nsenter", f"--net=/run/netns/{namespace}", *argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, env=self._environment(),
         )  # fmt: skip
 

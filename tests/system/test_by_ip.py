@@ -47,11 +47,11 @@ def test_connect_to_a_running_container_works_at_once(client: Client) -> None:
 def test_bridges_do_not_reach_each_other(client: Client) -> None:
     client.ok("network", "create", "left")
     client.ok("network", "create", "right")
-    client.ok("run", "-d", "--network=left", "--name=a", "httpd")
-    client.ok("run", "-d", "--network=right", "--name=b", "busybox", "sleep", "600")
-    address = client.address("a", "left")
-    client.fails("exec", "b", "ping", "-c", "1", "-W", "1", address)
-    client.fails("exec", "b", "wget", "-T", "1", "-qO-", f"http://{address}/")
+    client.ok("run", "-d", "--network=left", "--name=aa", "httpd")
+    client.ok("run", "-d", "--network=right", "--name=bb", "busybox", "sleep", "600")
+    address = client.address("aa", "left")
+    client.fails("exec", "bb", "ping", "-c", "1", "-W", "1", address)
+    client.fails("exec", "bb", "timeout", "1", "wget", "-qO-", f"http://{address}/")
 
 
 def test_networks_are_listed_inspected_and_removed(client: Client) -> None:

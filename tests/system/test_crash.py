@@ -11,31 +11,31 @@ from conftest import Client
 def test_a_killed_daemon_is_not_noticed(ours: Client, lab: Lab) -> None:
     ours.ok("network", "create", "my_net2")
     ours.ok("run", "-d", "--network=my_net2", "-p", "8080:80", "--name=web", "httpd")
-    ours.ok("run", "-d", "--network=my_net2", "--name=b", "busybox", "sleep", "600")
+    ours.ok("run", "-d", "--network=my_net2", "--name=bb", "busybox", "sleep", "600")
     ours.ok("run", "-d", "--network=container:web", "--name=joined", "busybox", "sleep", "600")
     ours.ok("run", "-d", "--network=my_net2", "-p", "7000:7000", "--name=echo", "busybox",
             "nc", "-lk", "-p", "7000", "-e", "cat")  # fmt: skip
     before = ours.ok("ps", "-a", "--format", "{{.ID}} {{.Names}} {{.Ports}}")
-    pid = ours.ok("inspect", "-f", "{{.State.Pid}}", "b")
+    pid = ours.ok("inspect", "-f", "{{.State.Pid}}", "bb")
     established = lab.background("sh", "-c", f"(echo one; sleep 4; echo two) | busybox nc {HOST4} 7000", outside=True)
     lookups = lab.background("nsenter", "-t", pid, "-n", "sh", "-c",
                              "for i in $(seq 30); do busybox nslookup web 127.0.0.11 >/dev/null 2>&1 && echo yes || echo no;"
                              " sleep 0.1; done")  # fmt: skip
     time.sleep(0.5)
     lab.stop_daemon(signal.SIGKILL)
-    fetched = lab.outside("busybox", "wget", "-T", "3", "-qO-", f"http://{HOST4}:8080/").text
-    relayed = lab.host("busybox", "wget", "-T", "3", "-qO-", "http://[::1]:8080/").text
+    fetched = lab.outside("timeout", "3", "busybox", "wget", "-qO-", f"http://{HOST4}:8080/").text
+    relayed = lab.host("timeout", "3", "busybox", "wget", "-qO-", "http://[::1]:8080/").text
     lab.start_daemon()
     assert "It works!" in fetched
     assert "It works!" in relayed
     assert ours.ok("ps", "-a", "--format", "{{.ID}} {{.Names}} {{.Ports}}") == before
     assert established.communicate(timeout=30)[0].decode().split() == ["one", "two"]
     assert "no" not in lookups.communicate(timeout=30)[0].decode()
-    assert ours.ok("inspect", "-f", "{{.State.Pid}}", "b") == pid
-    assert "0% packet loss" in ours.ok("exec", "b", "ping", "-c", "1", "web")
-    ours.ok("exec", "joined", "wget", "-T", "3", "-qO-", "127.0.0.1")
-    ours.ok("stop", "-t", "0", "b")
-    assert "Exited (137)" in ours.ok("ps", "-a", "--filter", "name=b", "--format", "{{.Status}}")
+    assert ours.ok("inspect", "-f", "{{.State.Pid}}", "bb") == pid
+    assert "0% packet loss" in ours.ok("exec", "bb", "ping", "-c", "1", "web")
+    ours.ok("exec", "joined", "timeout", "3", "wget", "-qO-", "127.0.0.1")
+    ours.ok("stop", "-t", "0", "bb")
+    assert "Exited (137)" in ours.ok("ps", "-a", "--filter", "name=bb", "--format", "{{.Status}}")
 
 
 def test_what_ended_while_the_daemon_was_away_is_known(ours: Client, lab: Lab) -> None:

@@ -13,7 +13,7 @@ Retry = Callable[[Callable[[], Result], str], Result]
 
 def fetch(address: str, port: str) -> list[str]:
     shown = f"[{address}]" if ":" in address else address
-    return ["busybox", "wget", "-T", "3", "-qO-", f"http://{shown}:{port}/"]
+    return ["timeout", "3", "busybox", "wget", "-qO-", f"http://{shown}:{port}/"]
 
 
 @pytest.fixture
@@ -37,13 +37,25 @@ def test_a_dynamic_port_is_the_same_on_both_families(web: Client) -> None:
 
 def test_it_answers_from_everywhere(web: Client, lab: Lab) -> None:
     web.ok("network", "create", "elsewhere")
-    web.ok("run", "-d", "--network=elsewhere", "--name=b", "busybox", "sleep", "600")
+    web.ok("run", "-d", "--network=elsewhere", "--name=bb", "busybox", "sleep", "600")
     assert "It works!" in lab.outside(*fetch(HOST4, "8080")).text
     assert "It works!" in lab.outside(*fetch(HOST6, "8080")).text
     for address in (HOST4, "127.0.0.1", "::1", HOST6):
         assert "It works!" in lab.host(*fetch(address, "8080")).text, address
-    assert "It works!" in web.ok("exec", "b", "wget", "-T", "3", "-qO-", f"http://{HOST4}:8080/")
-    assert "It works!" in web.ok("exec", "web", "wget", "-T", "3", "-qO-", f"http://{HOST4}:8080/")
+    assert "It works!" in web.ok("exec", "bb", "timeout", "3", "wget", "-qO-", f"http://{HOST4}:8080/")
+    assert "It works!" in web.ok("exec", "web", "timeout", "3", "wget", "-qO-", f"http://{HOST4}:8080/")
+
+
+@pytest.mark.parametrize("setting", ["0", "1"])
+def test_hairpin_works_with_and_without_bridge_netfilter(web: Client, lab: Lab, setting: str) -> None:
+    before = lab.host("cat", "/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if before.code:
+        pytest.skip("this kernel has no br_netfilter loaded; landbridge does not load it")
+    lab.host("sh", "-c", f"echo {setting} >/proc/sys/net/bridge/bridge-nf-call-iptables")
+    web.ok("run", "-d", "--name=neighbour", "busybox", "sleep", "600")
+    for container in ("web", "neighbour"):
+        assert "It works!" in web.ok("exec", container, "timeout", "3", "wget", "-qO-", f"http://{HOST4}:8080/")
+    lab.host("sh", "-c", f"echo {before.out.strip()} >/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
 def test_the_clients_address_is_seen(web: Client, lab: Lab) -> None:

@@ -25,36 +25,36 @@ def test_one_stack_same_mac_same_address_and_loopback(client: Client) -> None:
 def test_a_joined_container_shares_names_and_files(client: Client) -> None:
     client.ok("network", "create", "my_net2")
     client.ok("run", "-d", "--network=my_net2", "--name=web1", "httpd")
-    client.ok("run", "-d", "--network=container:web1", "--name=b", "busybox", "sleep", "600")
-    assert client.ok("exec", "b", "hostname") == client.ok("exec", "web1", "hostname")
-    assert client.ok("exec", "b", "cat", "/etc/hosts") == client.ok("exec", "web1", "cat", "/etc/hosts")
-    assert client.ok("inspect", "-f", "{{len .NetworkSettings.Networks}}", "b") == "0"
+    client.ok("run", "-d", "--network=container:web1", "--name=bb", "busybox", "sleep", "600")
+    assert client.ok("exec", "bb", "hostname") == client.ok("exec", "web1", "hostname")
+    assert client.ok("exec", "bb", "cat", "/etc/hosts") == client.ok("exec", "web1", "cat", "/etc/hosts")
+    assert client.ok("inspect", "-f", "{{len .NetworkSettings.Networks}}", "bb") == "0"
     identity = client.ok("inspect", "-f", "{{.Id}}", "web1")
-    assert client.ok("inspect", "-f", "{{.HostConfig.NetworkMode}}", "b") == f"container:{identity}"
+    assert client.ok("inspect", "-f", "{{.HostConfig.NetworkMode}}", "bb") == f"container:{identity}"
 
 
 def test_restarting_the_owner_cuts_nobody_off(client: Client, lab: Lab) -> None:
     client.ok("network", "create", "my_net2")
     client.ok("run", "-d", "--network=my_net2", "-p", "80", "--name=web1", "httpd")
-    client.ok("run", "-d", "--network=container:web1", "--name=b", "busybox", "sleep", "600")
-    before = mac_and_address(client.ok("exec", "b", "ip", "addr", "show", "eth0"))
+    client.ok("run", "-d", "--network=container:web1", "--name=bb", "busybox", "sleep", "600")
+    before = mac_and_address(client.ok("exec", "bb", "ip", "addr", "show", "eth0"))
     port = client.port("web1", "80")
     client.ok("restart", "-t", "0", "web1")
-    assert mac_and_address(client.ok("exec", "b", "ip", "addr", "show", "eth0")) == before
+    assert mac_and_address(client.ok("exec", "bb", "ip", "addr", "show", "eth0")) == before
     assert mac_and_address(client.ok("exec", "web1", "ip", "addr", "show", "eth0")) == before
     assert client.port("web1", "80") == port
     fetched = "for i in 1 2 3 4 5 6 7 8 9; do wget -qO- 127.0.0.1 && exit; sleep 0.2; done; exit 1"
-    assert "It works!" in client.ok("exec", "b", "sh", "-c", fetched)
-    assert "0% packet loss" in client.ok("exec", "b", "ping", "-c", "1", "web1")
+    assert "It works!" in client.ok("exec", "bb", "sh", "-c", fetched)
+    assert "0% packet loss" in client.ok("exec", "bb", "ping", "-c", "1", "web1")
 
 
 def test_the_stack_outlives_a_stopped_owner_and_goes_with_the_last(client: Client) -> None:
     client.ok("run", "-d", "--name=web1", "busybox", "sleep", "600")
-    client.ok("run", "-d", "--network=container:web1", "--name=b", "busybox", "sleep", "600")
+    client.ok("run", "-d", "--network=container:web1", "--name=bb", "busybox", "sleep", "600")
     client.ok("stop", "-t", "0", "web1")
-    assert "eth0" in client.ok("exec", "b", "ip", "addr")
+    assert "eth0" in client.ok("exec", "bb", "ip", "addr")
     client.ok("start", "web1")
-    assert mac_and_address(client.ok("exec", "b", "ip", "addr", "show", "eth0")) == mac_and_address(
+    assert mac_and_address(client.ok("exec", "bb", "ip", "addr", "show", "eth0")) == mac_and_address(
         client.ok("exec", "web1", "ip", "addr", "show", "eth0")
     )
 

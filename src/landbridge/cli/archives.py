@@ -44,7 +44,11 @@ def load(session: Session, flags: Parsed) -> None:
     with open_input(session, flags["input"] or "-") as file:
         quiet = flags["quiet"] or not session.is_terminal(session.stdout)
         response = session.client.call(
-            "POST", "/images/load", {"quiet": quiet}, stream=file_chunks(file), headers={"Content-Type": "application/x-tar"}
+            "POST",
+            "/images/load",
+            {"quiet": quiet},
+            stream=file_chunks(file),
+            headers={"Content-Type": "application/x-tar"},
         )
     show_progress(session, response, session.stdout)
 
@@ -61,7 +65,10 @@ CHANGE = Flag("change", "c", "list", "Dockerfile instruction to apply to the ima
 PLATFORM = Flag("platform", "", "string", "Platform of the image")
 
 COMMANDS = {
-    "image import": ((CHANGE, Flag("message", "m", "string", "Message in the image's history"), PLATFORM), import_image),
+    "image import": (
+        (CHANGE, Flag("message", "m", "string", "Message in the image's history"), PLATFORM),
+        import_image,
+    ),
     "image load": (
         (
             Flag("input", "i", "string", "Read this file instead of stdin"),

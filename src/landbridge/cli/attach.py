@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 
 from landbridge.cli.client import Response
+from landbridge.cli.flags import Flag
 from landbridge.cli.lifecycle import container_path
 from landbridge.cli.outcome import CommandError, ExitWith
 from landbridge.cli.runflags import DETACH_KEYS
-from landbridge.cli.flags import Flag
 from landbridge.cli.settings import read_settings
 from landbridge.cli.signals import PASSED, SignalPipe, names
 from landbridge.cli.streams import DetachKeys, Output, pump
@@ -43,7 +43,7 @@ class Attached:
     `resize_path` is where the terminal's size goes; `kill_path`, if any, where signals go.
     """
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self, session: Session, *, tty: bool, stdin: bool, keys: str, resize_path: str, kill_path: str = ""
     ) -> None:
         self.session, self.tty, self.stdin = session, tty, stdin
@@ -161,7 +161,7 @@ COMMANDS = {
         (
             DETACH_KEYS,
             Flag("no-stdin", "", "bool", "Do not attach STDIN"),
-            Flag("sig-proxy", "", "bool", "Pass received signals to the process", True),
+            Flag("sig-proxy", "", "bool", "Pass received signals to the process", default=True),
         ),
         attach,
     ),

@@ -28,7 +28,9 @@ class Attachment:
 
     def is_plain(self) -> bool:
         """Nothing but the target was given."""
-        return not any((self.aliases, self.link_local, self.links, self.options, self.ip, self.ip6, self.mac, self.priority))
+        return not any(
+            (self.aliases, self.link_local, self.links, self.options, self.ip, self.ip6, self.mac, self.priority)
+        )
 
     def endpoint(self) -> dict[str, Any]:
         """The EndpointSettings object, with the fields Docker's client sends."""

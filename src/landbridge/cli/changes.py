@@ -53,7 +53,7 @@ COMMANDS = {
             Flag("author", "a", "string", "Author of the image"),
             Flag("change", "c", "list", "Dockerfile instruction to apply to the image"),
             Flag("message", "m", "string", "Message in the image's history"),
-            Flag("pause", "p", "bool", "Pause the container meanwhile", True),
+            Flag("pause", "p", "bool", "Pause the container meanwhile", default=True),
         ),
         commit,
     ),

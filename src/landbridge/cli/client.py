@@ -158,7 +158,10 @@ class Response:
             message = text
         if not message:
             reason = f"{self.status} {STATUS_TEXT.get(self.status, '')}".rstrip()
-            message = f"request returned {reason} for API route {path}, check if the server supports the requested API version"
+            message = (
+                f"request returned {reason} for API route {path}, "
+                "check if the server supports the requested API version"
+            )
         raise DaemonError(self.status, message)
 
 
@@ -212,7 +215,7 @@ class Client:
         self.opened.append(connection)
         return connection
 
-    def send(  # noqa: PLR0913
+    def send(
         self,
         method: str,
         path: str,

@@ -12,7 +12,7 @@ class Command:
 
     __slots__ = ("high", "interspersed", "low", "module", "summary", "usage")
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self, module: str, usage: str, low: int, high: int | None, summary: str, *, interspersed: bool = True
     ) -> None:
         self.module, self.usage, self.low, self.high, self.summary = module, usage, low, high, summary
@@ -23,16 +23,36 @@ ONE_OR_MORE = "[OPTIONS] CONTAINER [CONTAINER...]"
 
 COMMANDS: dict[str, Command] = {
     "container attach": Command("attach", "[OPTIONS] CONTAINER", 1, 1, "Connect this terminal to a running container"),
-    "container commit": Command("changes", "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", 1, 2, "Make an image of a container"),
-    "container cp": Command("copy", "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tlandbridge cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH", 2, 2, "Copy files in or out of a container"),
+    "container commit": Command(
+        "changes", "[OPTIONS] CONTAINER [REPOSITORY[:TAG]]", 1, 2, "Make an image of a container"
+    ),
+    "container cp": Command(
+        "copy",
+        "[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\tlandbridge cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+        2,
+        2,
+        "Copy files in or out of a container",
+    ),
     "container create": Command(
-        "run", "[OPTIONS] IMAGE [COMMAND] [ARG...]", 1, None, "Create a container without starting it", interspersed=False
+        "run",
+        "[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        1,
+        None,
+        "Create a container without starting it",
+        interspersed=False,
     ),
     "container diff": Command("changes", "CONTAINER", 1, 1, "Show what a container changed in its filesystem"),
     "container exec": Command(
-        "execute", "[OPTIONS] CONTAINER COMMAND [ARG...]", 2, None, "Run a command in a running container", interspersed=False
+        "execute",
+        "[OPTIONS] CONTAINER COMMAND [ARG...]",
+        2,
+        None,
+        "Run a command in a running container",
+        interspersed=False,
     ),
-    "container export": Command("changes", "[OPTIONS] CONTAINER", 1, 1, "Write a container's filesystem as a tar archive"),
+    "container export": Command(
+        "changes", "[OPTIONS] CONTAINER", 1, 1, "Write a container's filesystem as a tar archive"
+    ),
     "container inspect": Command("inspect", ONE_OR_MORE, 1, None, "Show all about containers"),
     "container kill": Command("lifecycle", ONE_OR_MORE, 1, None, "Send a signal to containers"),
     "container logs": Command("logs", "[OPTIONS] CONTAINER", 1, 1, "Show what a container printed"),
@@ -54,9 +74,13 @@ COMMANDS: dict[str, Command] = {
     ),
     "container unpause": Command("lifecycle", "CONTAINER [CONTAINER...]", 1, None, "Let frozen containers go on"),
     "container update": Command("update", ONE_OR_MORE, 1, None, "Change the limits of containers"),
-    "container wait": Command("lifecycle", "CONTAINER [CONTAINER...]", 1, None, "Wait for containers to end, print exit codes"),
+    "container wait": Command(
+        "lifecycle", "CONTAINER [CONTAINER...]", 1, None, "Wait for containers to end, print exit codes"
+    ),
     "image history": Command("images", "[OPTIONS] IMAGE", 1, 1, "Show how an image came about"),
-    "image import": Command("archives", "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", 1, 2, "Make an image from a root filesystem tar"),
+    "image import": Command(
+        "archives", "[OPTIONS] file|URL|- [REPOSITORY[:TAG]]", 1, 2, "Make an image from a root filesystem tar"
+    ),
     "image inspect": Command("inspect", "[OPTIONS] IMAGE [IMAGE...]", 1, None, "Show all about images"),
     "image load": Command("archives", "[OPTIONS]", 0, 0, "Load images from a tar archive"),
     "image ls": Command("images", "[OPTIONS] [REPOSITORY[:TAG]]", 0, 1, "List images"),
@@ -82,7 +106,9 @@ COMMANDS: dict[str, Command] = {
     "system events": Command("events", "[OPTIONS]", 0, 0, "Show the daemon's events as they happen"),
     "system info": Command("system", "[OPTIONS]", 0, 0, "Show facts about the engine and its host"),
     "system prune": Command("prune", "[OPTIONS]", 0, 0, "Remove all that nothing uses"),
-    "inspect": Command("inspect", "[OPTIONS] NAME|ID [NAME|ID...]", 1, None, "Show all about containers, images, networks"),
+    "inspect": Command(
+        "inspect", "[OPTIONS] NAME|ID [NAME|ID...]", 1, None, "Show all about containers, images, networks"
+    ),
     "login": Command("registry", "[OPTIONS] [SERVER]", 0, 1, "Log in to a registry"),
     "logout": Command("registry", "[SERVER]", 0, 1, "Log out of a registry"),
     "version": Command("system", "[OPTIONS]", 0, 0, "Show the versions of client and server"),

@@ -10,7 +10,8 @@ from landbridge.cli.flags import Flag
 from landbridge.cli.images import columns as image_columns
 from landbridge.cli.images import split_rows
 from landbridge.cli.outcome import CommandError
-from landbridge.cli.ps import FORMAT, columns as container_columns
+from landbridge.cli.ps import FORMAT
+from landbridge.cli.ps import columns as container_columns
 from landbridge.cli.tables import Column, align, print_rows
 
 TYPE_CHECKING = False
@@ -38,7 +39,8 @@ def summary(usage: dict[str, Any]) -> list[Row]:
     return [
         ("Images", len(images), sum(bool(image.get("Containers")) for image in images), total, max(total - used, 0)),
         (
-            "Containers", len(containers), len(containers) - len(stopped), sum(c.get("SizeRw") or 0 for c in containers),
+            "Containers", len(containers), len(containers) - len(stopped),
+            sum(c.get("SizeRw") or 0 for c in containers),
             sum(c.get("SizeRw") or 0 for c in stopped),
         ),
         (
@@ -77,7 +79,11 @@ def _image_rows(images: list[dict[str, Any]]) -> list[list[str]]:
     rows = []
     for image in images:
         shared = max(image.get("SharedSize") or 0, 0)
-        sizes = [humanize.size(shared), humanize.size((image.get("Size") or 0) - shared), str(image.get("Containers") or 0)]
+        sizes = [
+            humanize.size(shared),
+            humanize.size((image.get("Size") or 0) - shared),
+            str(image.get("Containers") or 0),
+        ]
         rows += [[str(fields[name].value(row)) for name in names] + sizes for row in split_rows(image, digests=False)]
     return rows
 
@@ -85,12 +91,11 @@ def _image_rows(images: list[dict[str, Any]]) -> list[list[str]]:
 def _container_rows(containers: list[dict[str, Any]]) -> list[list[str]]:
     fields = container_columns(truncate=True)
     names = ("ID", "Image", "Command", "LocalVolumes", "Size", "RunningFor", "Status", "Names")
-    return [
-        [
-            humanize.size(row.get("SizeRw") or 0, 3) if name == "Size" else str(fields[name].value(row)) for name in names
-        ]
-        for row in containers
-    ]  # fmt: skip
+
+    def cell(row: dict[str, Any], name: str) -> str:
+        return humanize.size(row.get("SizeRw") or 0, 3) if name == "Size" else str(fields[name].value(row))
+
+    return [[cell(row, name) for name in names] for row in containers]
 
 
 def _cache_row(entry: dict[str, Any]) -> list[str]:
@@ -133,7 +138,9 @@ def disk_usage(session: Session, flags: Parsed) -> None:
     if flags["verbose"]:
         _verbose(session, usage)
     else:
-        print_rows(session, summary(usage), COLUMNS, ["Type", "TotalCount", "Active", "Size", "Reclaimable"], flags["format"])
+        print_rows(
+            session, summary(usage), COLUMNS, ["Type", "TotalCount", "Active", "Size", "Reclaimable"], flags["format"]
+        )
 
 
 COMMANDS = {"system df": ((FORMAT, Flag("verbose", "v", "bool", "Show each object")), disk_usage)}

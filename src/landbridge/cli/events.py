@@ -30,10 +30,16 @@ def show_events(session: Session, flags: Parsed) -> None:
     form = flags["format"]
     template = None
     if form and form != "json" and form != "{{json .}}":
-        from landbridge.cli.rowtemplate import compile_template  # the template engine costs 3 ms; only --format needs it
+        from landbridge.cli.rowtemplate import (
+            compile_template,
+        )  # the template engine costs 3 ms; only --format needs it
 
         template = compile_template(form)
-    query = {"since": api_time(flags["since"]), "until": api_time(flags["until"]), "filters": filters_text(flags["filter"])}
+    query = {
+        "since": api_time(flags["since"]),
+        "until": api_time(flags["until"]),
+        "filters": filters_text(flags["filter"]),
+    }
     for line in session.client.call("GET", "/events", query).lines():
         if template is not None:
             session.write(_formatted(template, decode(line)) + "\n")

@@ -23,7 +23,7 @@ class Flag:
 
     __slots__ = ("alias", "default", "help", "kind", "name", "short", "shown")
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self, name: str, short: str, kind: str, text: str, default: Any = None, *, alias: str = "", shown: bool = True
     ) -> None:
         self.name, self.short, self.kind, self.help, self.alias, self.shown = name, short, kind, text, alias, shown

@@ -52,7 +52,11 @@ def split_rows(image: dict[str, Any], *, digests: bool) -> list[dict[str, Any]]:
     rows = []
     for repository, (tags, found) in names.items():
         if digests:
-            rows += [{**image, "repository": repository, "tag": tag, "digest": d} for tag in tags or [NONE] for d in found or [NONE]]
+            rows += [
+                {**image, "repository": repository, "tag": tag, "digest": d}
+                for tag in tags or [NONE]
+                for d in found or [NONE]
+            ]
         else:
             rows += [{**image, "repository": repository, "tag": tag, "digest": NONE} for tag in tags or [NONE]]
     return rows or [{**image, "repository": NONE, "tag": NONE, "digest": NONE}]
@@ -82,7 +86,9 @@ def columns(*, truncate: bool) -> dict[str, Column]:
         "SharedSize": Column("SHARED SIZE", lambda row: count(row.get("SharedSize"))),
         "UniqueSize": Column(
             "UNIQUE SIZE",
-            lambda row: "N/A" if (row.get("SharedSize") or -1) < 0 else humanize.size(row.get("Size", 0) - row["SharedSize"]),
+            lambda row: (
+                "N/A" if (row.get("SharedSize") or -1) < 0 else humanize.size(row.get("Size", 0) - row["SharedSize"])
+            ),
         ),
     }
 
@@ -147,7 +153,9 @@ def history_columns(*, truncate: bool, human: bool) -> dict[str, Column]:
 
     return {
         "ID": Column("IMAGE", lambda row: humanize.short_id(row["Id"]) if truncate else row["Id"]),
-        "CreatedSince": Column("CREATED", lambda row: humanize.ago(now - row["Created"]) + " ago" if human else when(row)),
+        "CreatedSince": Column(
+            "CREATED", lambda row: humanize.ago(now - row["Created"]) + " ago" if human else when(row)
+        ),
         "CreatedAt": Column("CREATED AT", when),
         "CreatedBy": Column("CREATED BY", created_by),
         "Size": Column("SIZE", lambda row: humanize.size(row.get("Size", 0), 3) if human else str(row.get("Size", 0))),
@@ -180,7 +188,7 @@ COMMANDS = {
     "image history": (
         (
             FORMAT,
-            Flag("human", "H", "bool", "Sizes and dates for people", True),
+            Flag("human", "H", "bool", "Sizes and dates for people", default=True),
             NO_TRUNC,
             Flag("quiet", "q", "bool", "Show only ids"),
         ),

@@ -25,7 +25,11 @@ def _engine(info: dict[str, Any]) -> list[str]:
         lines.append(f" Server Version: {info['ServerVersion']}")
     lines.append(f" Storage Driver: {info.get('Driver', '')}")
     lines += [f"  {name}: {value}" for name, value in info.get("DriverStatus") or []]
-    for key, name in (("LoggingDriver", "Logging Driver"), ("CgroupDriver", "Cgroup Driver"), ("CgroupVersion", "Cgroup Version")):
+    for key, name in (
+        ("LoggingDriver", "Logging Driver"),
+        ("CgroupDriver", "Cgroup Driver"),
+        ("CgroupVersion", "Cgroup Version"),
+    ):
         if info.get(key):
             lines.append(f" {name}: {info[key]}")
     plugins = info.get("Plugins") or {}
@@ -64,14 +68,17 @@ def _host(info: dict[str, Any]) -> list[str]:
     )  # fmt: skip
     lines = [f" {name}: {info.get(key, '')}" for key, name in keys]
     lines.append(f" Total Memory: {humanize.binary_size(info.get('MemTotal', 0))}")
-    lines += [f" {name}: {info.get(key, '')}" for key, name in (("Name", "Name"), ("ID", "ID"), ("DockerRootDir", "Docker Root Dir"))]
+    lines += [
+        f" {name}: {info.get(key, '')}"
+        for key, name in (("Name", "Name"), ("ID", "ID"), ("DockerRootDir", "Docker Root Dir"))
+    ]
     lines.append(f" Debug Mode: {_truth(info.get('Debug'))}")
     return lines
 
 
 def _settings(info: dict[str, Any]) -> list[str]:
-    lines = [f" {name}: {info[key]}" for key, name in (
-        ("HttpProxy", "HTTP Proxy"), ("HttpsProxy", "HTTPS Proxy"), ("NoProxy", "No Proxy")) if info.get(key)]  # fmt: skip
+    proxies = (("HttpProxy", "HTTP Proxy"), ("HttpsProxy", "HTTPS Proxy"), ("NoProxy", "No Proxy"))
+    lines = [f" {name}: {info[key]}" for key, name in proxies if info.get(key)]
     if info.get("Labels"):
         lines += [" Labels:", *(f"  {label}" for label in info["Labels"])]
     lines.append(f" Experimental: {_truth(info.get('ExperimentalBuild'))}")

@@ -22,7 +22,7 @@ def _number(text: str) -> tuple[int, int] | None:
 
 
 def contains(subnet: str, other: str) -> bool:
-    """Whether the subnet holds the address (or the first address of the range) `other`; False if either is malformed."""
+    """Whether the subnet holds the address, or the first of the range, `other`; False if either is malformed."""
     base, _, length = subnet.partition("/")
     network, address = _number(base), _number(other.partition("/")[0])
     if network is None or address is None or network[0] != address[0] or not length.isdigit():
@@ -31,7 +31,9 @@ def contains(subnet: str, other: str) -> bool:
     return shift >= 0 and network[1] >> shift == address[1] >> shift
 
 
-def ipam_config(subnets: list[str], ranges: list[str], gateways: list[str], reserved: dict[str, str]) -> list[dict[str, Any]]:
+def ipam_config(
+    subnets: list[str], ranges: list[str], gateways: list[str], reserved: dict[str, str]
+) -> list[dict[str, Any]]:
     """One entry per subnet. Raises: CommandError for overlaps and for what lies in none of the subnets."""
     if len(subnets) < len(ranges) or len(subnets) < len(gateways):
         raise CommandError("every ip-range or gateway must have a corresponding subnet")
@@ -41,7 +43,9 @@ def ipam_config(subnets: list[str], ranges: list[str], gateways: list[str], rese
             raise CommandError("multiple overlapping subnet configuration is not supported")
         entries[subnet] = {"Subnet": subnet}
     _assign(entries, ranges, "IPRange", "range", "cannot configure multiple ranges ({}, {}) on the same subnet ({})")
-    _assign(entries, gateways, "Gateway", "gateway", "cannot configure multiple gateways ({}, {}) for the same subnet ({})")
+    _assign(
+        entries, gateways, "Gateway", "gateway", "cannot configure multiple gateways ({}, {}) for the same subnet ({})"
+    )
     for name, address in reserved.items():
         holder = next((subnet for subnet in entries if contains(subnet, address)), None)
         if holder is None:

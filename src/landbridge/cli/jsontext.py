@@ -59,7 +59,7 @@ def encode(value: Any) -> str:
         import json  # only without the accelerator; see the module's docstring
 
         return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    encoder = make_encoder(None, _refuse, encode_basestring, None, ":", ",", False, False, True)  # type: ignore[arg-type]  # noqa: FBT003
+    encoder = make_encoder(None, _refuse, encode_basestring, None, ":", ",", False, False, True)  # noqa: FBT003
     return "".join(encoder(value, 0))
 
 

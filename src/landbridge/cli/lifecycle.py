@@ -73,7 +73,7 @@ def unpause(session: Session, flags: Parsed) -> int:
 
 def remove(session: Session, flags: Parsed) -> int:
     """Remove each container; with --force a container that does not exist is reported and forgiven."""
-    errors: list[CommandError] = []
+    failures: list[CommandError] = []
     query = {"force": flags["force"], "v": flags["volumes"], "link": flags["link"]}
     for start in range(0, len(flags.args), SIDE_BY_SIDE):
         names = [name.strip("/") for name in flags.args[start : start + SIDE_BY_SIDE]]
@@ -84,13 +84,13 @@ def remove(session: Session, flags: Parsed) -> int:
             try:
                 session.client.finish(connection, "DELETE", container_path(name)).read()
             except CommandError as error:
-                errors.append(error)
+                failures.append(error)
             else:
                 session.out(name)
-    for error in errors:
-        session.err(error.message)
-    forgiven = flags["force"]
-    return int(any(not (forgiven and isinstance(error, DaemonError) and error.code == 404) for error in errors))
+    for failure in failures:
+        session.err(failure.message)
+    missing = [failure for failure in failures if isinstance(failure, DaemonError) and failure.code == 404]
+    return int(len(failures) > (len(missing) if flags["force"] else 0))
 
 
 def wait(session: Session, flags: Parsed) -> int:

@@ -25,8 +25,10 @@ def logs(session: Session, flags: Parsed) -> None:
     """Print the log, stdout and stderr to where they belong."""
     name = flags.args[0]
     query = {
-        "stdout": True, "stderr": True, "since": _bound("since", flags["since"]), "until": _bound("until", flags["until"]),
-        "timestamps": flags["timestamps"], "follow": flags["follow"], "tail": flags["tail"], "details": flags["details"],
+        "stdout": True, "stderr": True, "since": _bound("since", flags["since"]),
+        "until": _bound("until", flags["until"]),
+        "timestamps": flags["timestamps"], "follow": flags["follow"], "tail": flags["tail"],
+        "details": flags["details"],
     }  # fmt: skip
     response = session.client.call("GET", container_path(name, "/logs"), query)
     kind = response.headers.get("content-type", "")

@@ -64,7 +64,9 @@ def find_command(words: list[str]) -> tuple[str, str, list[str]]:
         return canonical, typed, rest
     usage = f"\nUsage:  landbridge {first}\n" if first in GROUPS else ""
     where = f"landbridge {first}" if first in GROUPS else "landbridge"
-    raise ExitWith(1, f"landbridge: unknown command: landbridge {typed}\n{usage}\nRun '{where} --help' for more information")
+    raise ExitWith(
+        1, f"landbridge: unknown command: landbridge {typed}\n{usage}\nRun '{where} --help' for more information"
+    )
 
 
 def handler_of(canonical: str) -> tuple[tuple[Flag, ...], Any, Any]:
@@ -103,7 +105,9 @@ def report(session: Session, error: CommandError | UsageError | ArgumentCount, c
     if isinstance(error, ArgumentCount):
         open_ended = command is not None and command.high is None
         hint = "See" if open_ended else "Run"
-        session.err(f"{session.program}: '{typed}' {error.message}\n\n{usage}\n\n{hint} '{typed} --help' for more information")
+        session.err(
+            f"{session.program}: '{typed}' {error.message}\n\n{usage}\n\n{hint} '{typed} --help' for more information"
+        )
         return 1
     if canonical == "container run" or isinstance(error, OptionError):
         session.err(f"{session.program}: {error.message}\n\nRun '{typed} --help' for more information")

@@ -1,4 +1,7 @@
-"""`--mount` and `-v`: text to Docker's Mounts, Binds and Volumes. Pure, but for the working directory of `-v ./a:/b`."""
+"""`--mount` and `-v`: text to Docker's Mounts, Binds and Volumes. Pure.
+
+But for the working directory, which `-v ./a:/b` is relative to.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,11 @@ if TYPE_CHECKING:
 
 WITHOUT_VALUE = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive")
 OPTIONS_OF = {"bind": "BindOptions", "volume": "VolumeOptions", "image": "ImageOptions", "tmpfs": "TmpfsOptions"}
+
+
+def _is_relative(path: str) -> bool:
+    """A path from here, not the name of a volume."""
+    return path in (".", "..") or path.startswith(("./", "../"))
 
 
 def _flag(key: str, value: str) -> bool:
@@ -37,7 +45,9 @@ def _set_bind_or_volume(mount: dict[str, Any], key: str, value: str) -> bool:
         choices = {"enabled": {}, "disabled": {"NonRecursive": True}, "writable": {"ReadOnlyNonRecursive": True}}
         choices["readonly"] = {"ReadOnlyForceRecursive": True}
         if value not in choices:
-            raise ValueError(f'invalid value for bind-recursive: {value} (must be "enabled", "disabled", "writable", or "readonly")')
+            raise ValueError(
+                f'invalid value for bind-recursive: {value} (must be "enabled", "disabled", "writable", or "readonly")'
+            )
         _group(mount, "BindOptions").update(choices[value])
     elif key == "volume-nocopy":
         _group(mount, "VolumeOptions")["NoCopy"] = _flag(key, value)
@@ -58,7 +68,14 @@ def _set_bind_or_volume(mount: dict[str, Any], key: str, value: str) -> bool:
 
 
 def _set(mount: dict[str, Any], key: str, value: str, field: str) -> None:
-    simple = {"type": "Type", "source": "Source", "src": "Source", "target": "Target", "dst": "Target", "destination": "Target"}
+    simple = {
+        "type": "Type",
+        "source": "Source",
+        "src": "Source",
+        "target": "Target",
+        "dst": "Target",
+        "destination": "Target",
+    }
     if key in simple:
         mount[simple[key]] = value.lower() if key == "type" else value
     elif key in ("readonly", "ro"):
@@ -91,7 +108,7 @@ def check_mount(text: str) -> dict[str, Any]:
             if key not in WITHOUT_VALUE:
                 raise ValueError(f"invalid field '{field}' must be a key=value pair")
             value = "true"
-        if key in ("source", "src") and (value == "." or value.startswith("./") or value.startswith("../") or value == ".."):
+        if key in ("source", "src") and _is_relative(value):
             value = os.path.abspath(value)
         _set(mount, key, value, field)
     if not mount.get("Target"):
@@ -117,7 +134,7 @@ def binds_and_volumes(volumes: list[str]) -> tuple[list[str], dict[str, dict[str
             continue
         if "" in text.split(":"):
             raise CommandError(f"invalid spec: {text}: empty section between colons")
-        if source == "." or source == ".." or source.startswith(("./", "../")):
+        if _is_relative(source):
             source = os.path.abspath(source)
         bind = f"{source}:{rest}"
         if bind not in binds:

@@ -171,7 +171,11 @@ def connect(session: Session, flags: Parsed) -> None:
 
 
 def endpoint(
-    *, ipam: dict[str, Any] | None, links: list[str] | None, aliases: list[str] | None, options: dict[str, str] | None,
+    *,
+    ipam: dict[str, Any] | None,
+    links: list[str] | None,
+    aliases: list[str] | None,
+    options: dict[str, str] | None,
     priority: int = 0,
 ) -> dict[str, Any]:
     """An EndpointSettings object as Docker's client writes it for `network connect`."""

@@ -54,7 +54,7 @@ class _Screen:
             if drawn:
                 return
             prefix = f"{identifier}: " if identifier else ""
-            self.write(message["stream"] if "stream" in message else f"{prefix}{status}\n")
+            self.write(message.get("stream", f"{prefix}{status}\n"))
             return
         if "stream" in message:
             self.write(message["stream"])

@@ -107,7 +107,9 @@ def prune_system(session: Session, flags: Parsed) -> None:
     lines = ["all stopped containers", "all networks not used by at least one container"]
     if flags["volumes"]:
         lines.append("all anonymous volumes not used by at least one container")
-    lines.append("all images without at least one container associated to them" if flags["all"] else "all dangling images")
+    lines.append(
+        "all images without at least one container associated to them" if flags["all"] else "all dangling images"
+    )
     confirm(session, flags, WARNING.rstrip() + ":\n" + "".join(f"  - {line}\n" for line in lines))
     filters = flags["filter"]
     space = _containers(session, filters) + _networks(session, filters)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from landbridge.cli.session import Session
 
 HUB = "https://index.docker.io/v1/"
-TRUST = Flag("disable-content-trust", "", "bool", "Ignored; images are not signed here", True, shown=False)
+TRUST = Flag("disable-content-trust", "", "bool", "Ignored; images are not signed here", default=True, shown=False)
 
 
 def _base64(data: bytes, *, url: bool) -> str:

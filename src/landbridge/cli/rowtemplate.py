@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     from landbridge.cli.session import Session
     from landbridge.cli.tables import Column
 
-# Named forms kept from Docker: one value per line with a blank line after each row.
-RAW_FORMS = {
-    "ID": "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\nstate: {{- pad .State 1 0}}\n"
-    "status: {{- pad .Status 1 0}}\nnames: {{.Names}}\nlabels: {{- pad .Labels 1 0}}\nports: {{- pad .Ports 1 0}}\n",
-}
+# `ps --format raw`, kept from Docker: one value per line, a blank line after each row.
+RAW_FORM = """\
+container_id: {{.ID}}
+image: {{.Image}}
+command: {{.Command}}
+created_at: {{.CreatedAt}}
+state: {{- pad .State 1 0}}
+status: {{- pad .Status 1 0}}
+names: {{.Names}}
+labels: {{- pad .Labels 1 0}}
+ports: {{- pad .Ports 1 0}}
+"""
 
 
 def compile_template(text: str) -> Template:
@@ -36,11 +43,15 @@ def _heading_of_label(name: str) -> str:
 
 
 def print_template(
-    session: Session, rows: Iterable[Any], columns: dict[str, Column], form: str, type_name: str = "*formatter.ContainerContext"
+    session: Session,
+    rows: Iterable[Any],
+    columns: dict[str, Column],
+    form: str,
+    type_name: str = "*formatter.ContainerContext",
 ) -> None:
-    """Print each row by the template `form`; with `table ` before it, in columns under headings. Raises: CommandError."""
+    """Print each row by the template `form`; after `table `, in columns under headings. Raises: CommandError."""
     table = form.startswith("table")
-    source = form.removeprefix("table") if table else RAW_FORMS["ID"] if form == "raw" and "RunningFor" in columns else form
+    source = form.removeprefix("table") if table else RAW_FORM if form == "raw" and "RunningFor" in columns else form
     source = source.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
     template = compile_template(source)
     lines: list[str] = []

@@ -43,7 +43,9 @@ def _warn_about_dns(session: Session, servers: list[str]) -> None:
 
 def _check_platform(text: str) -> None:
     if text.count("/") > 2:
-        raise ExitWith(1, f'error parsing specified platform: "{text}": cannot parse platform specifier: invalid argument')
+        raise ExitWith(
+            1, f'error parsing specified platform: "{text}": cannot parse platform specifier: invalid argument'
+        )
 
 
 def _fetch(session: Session, flags: Parsed, image: str) -> None:
@@ -56,7 +58,7 @@ def _fetch(session: Session, flags: Parsed, image: str) -> None:
 def create_container(session: Session, flags: Parsed) -> str:
     """Create the container the flags describe and give its id. Raises: CommandError."""
     if flags["pull"] not in ("always", "missing", "never"):
-        raise OptionError(f"invalid pull option: '{flags['pull']}': must be one of \"always\", \"missing\" or \"never\"")
+        raise OptionError(f'invalid pull option: \'{flags["pull"]}\': must be one of "always", "missing" or "never"')
     try:
         body = create_body(flags, session.env)
     except CommandError as error:
@@ -123,7 +125,12 @@ def run(session: Session, flags: Parsed) -> int:
 
 def _run_attached(session: Session, flags: Parsed) -> int:
     from landbridge.cli.attach import (  # `run -d` needs neither terminal nor signals
-        Attached, begin_wait, check_terminal, detach_keys, end_wait, open_stream,
+        Attached,
+        begin_wait,
+        check_terminal,
+        detach_keys,
+        end_wait,
+        open_stream,
     )  # fmt: skip
 
     chosen = flags["attach"]

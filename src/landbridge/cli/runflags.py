@@ -47,7 +47,13 @@ NETWORK = (
     Flag("link", "", "list", "Another name for another container: name:alias"),
     Flag("link-local-ip", "", "list", "Link-local address"),
     Flag("mac-address", "", "string", "Hardware address"),
-    Flag("network", "", "network", "Network to join: its name, container:NAME, host, none, or name=…,alias=…,ip=…", alias="net"),
+    Flag(
+        "network",
+        "",
+        "network",
+        "Network to join: its name, container:NAME, host, none, or name=…,alias=…,ip=…",
+        alias="net",
+    ),
     Flag("network-alias", "", "list", "Another name of the container on its network", alias="net-alias"),
     Flag("publish", "p", "list", "Publish a port to the host: [[IP:]PORT:]PORT[/PROTO]"),
     Flag("publish-all", "P", "bool", "Publish every exposed port to a free port"),
@@ -67,7 +73,7 @@ FILES = (
     Flag("volume", "v", "list", "Mount a directory or volume: source:/path[:mode]"),
     Flag("volume-driver", "", "string", "Driver for volumes made on the way"),
     Flag("volumes-from", "", "list", "Mount the volumes of another container"),
-    Flag("disable-content-trust", "", "bool", "Ignored; images are not signed here", True, shown=False),
+    Flag("disable-content-trust", "", "bool", "Ignored; images are not signed here", default=True, shown=False),
 )
 
 LIMITS = (
@@ -117,5 +123,5 @@ RUN_FLAGS = (
     *CREATE_FLAGS,
     DETACH_KEYS,
     Flag("detach", "d", "bool", "Run in the background and print the id"),
-    Flag("sig-proxy", "", "bool", "Pass received signals to the process", True),
+    Flag("sig-proxy", "", "bool", "Pass received signals to the process", default=True),
 )

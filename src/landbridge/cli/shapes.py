@@ -21,32 +21,36 @@ def _shape(text: str) -> dict[str, str]:
 
 SHAPES: dict[str, dict[str, str]] = {
     "Container": _shape(
-        "Id Created Path Args:l State:*State Image ResolvConfPath HostnamePath HostsPath LogPath Name RestartCount:i Driver"
-        " Platform MountLabel ProcessLabel AppArmorProfile ExecIDs:l HostConfig:*HostConfig GraphDriver:GraphDriver"
-        " SizeRw:*i SizeRootFs:*i Mounts:[]MountPoint Config:*Config NetworkSettings:*NetworkSettings"
+        "Id Created Path Args:l State:*State Image ResolvConfPath HostnamePath HostsPath LogPath Name"
+        " RestartCount:i Driver Platform MountLabel ProcessLabel AppArmorProfile ExecIDs:l"
+        " HostConfig:*HostConfig GraphDriver:GraphDriver SizeRw:*i SizeRootFs:*i Mounts:[]MountPoint"
+        " Config:*Config NetworkSettings:*NetworkSettings"
     ),
     "State": _shape(
-        "Status Running:b Paused:b Restarting:b OOMKilled:b Dead:b Pid:i ExitCode:i Error StartedAt FinishedAt Health:*Health"
+        "Status Running:b Paused:b Restarting:b OOMKilled:b Dead:b Pid:i ExitCode:i Error StartedAt"
+        " FinishedAt Health:*Health"
     ),
     "Health": _shape("Status FailingStreak:i Log:[]HealthResult"),
     "HealthResult": _shape("Start:time End:time ExitCode:i Output"),
     "Config": _shape(
-        "Hostname Domainname User AttachStdin:b AttachStdout:b AttachStderr:b ExposedPorts:map:Empty Tty:b OpenStdin:b StdinOnce:b"
-        " Env:l Cmd:l Healthcheck:*Healthcheck ArgsEscaped:b Image Volumes:map:Empty WorkingDir Entrypoint:l NetworkDisabled:b"
-        " MacAddress OnBuild:l Labels:m StopSignal StopTimeout:*i Shell:l"
+        "Hostname Domainname User AttachStdin:b AttachStdout:b AttachStderr:b ExposedPorts:map:Empty Tty:b"
+        " OpenStdin:b StdinOnce:b Env:l Cmd:l Healthcheck:*Healthcheck ArgsEscaped:b Image Volumes:map:Empty"
+        " WorkingDir Entrypoint:l NetworkDisabled:b MacAddress OnBuild:l Labels:m StopSignal StopTimeout:*i"
+        " Shell:l"
     ),
     "Healthcheck": _shape("Test:l Interval:i Timeout:i StartPeriod:i StartInterval:i Retries:i"),
     "HostConfig": _shape(
-        "Binds:l ContainerIDFile LogConfig:LogConfig NetworkMode PortBindings:map:[]PortBinding RestartPolicy:RestartPolicy"
-        " AutoRemove:b VolumeDriver VolumesFrom:l ConsoleSize:l Annotations:m CapAdd:l CapDrop:l CgroupnsMode Dns:l"
-        " DnsOptions:l DnsSearch:l ExtraHosts:l GroupAdd:l IpcMode Cgroup Links:l OomScoreAdj:i PidMode Privileged:b"
-        " PublishAllPorts:b ReadonlyRootfs:b SecurityOpt:l StorageOpt:m Tmpfs:m UTSMode UsernsMode ShmSize:i Sysctls:m"
-        " Runtime Isolation CpuShares:i Memory:i NanoCpus:i CgroupParent BlkioWeight:i BlkioWeightDevice:l"
-        " BlkioDeviceReadBps:l BlkioDeviceWriteBps:l BlkioDeviceReadIOps:l BlkioDeviceWriteIOps:l CpuPeriod:i CpuQuota:i"
-        " CpuRealtimePeriod:i CpuRealtimeRuntime:i CpusetCpus CpusetMems Devices:[]Device DeviceCgroupRules:l"
-        " DeviceRequests:l MemoryReservation:i MemorySwap:i MemorySwappiness:*i OomKillDisable:*b PidsLimit:*i"
-        " Ulimits:[]Ulimit CpuCount:i CpuPercent:i IOMaximumIOps:i IOMaximumBandwidth:i Mounts:l MaskedPaths:l"
-        " ReadonlyPaths:l Init:*b"
+        "Binds:l ContainerIDFile LogConfig:LogConfig NetworkMode PortBindings:map:[]PortBinding"
+        " RestartPolicy:RestartPolicy AutoRemove:b VolumeDriver VolumesFrom:l ConsoleSize:l Annotations:m"
+        " CapAdd:l CapDrop:l CgroupnsMode Dns:l DnsOptions:l DnsSearch:l ExtraHosts:l GroupAdd:l IpcMode"
+        " Cgroup Links:l OomScoreAdj:i PidMode Privileged:b PublishAllPorts:b ReadonlyRootfs:b SecurityOpt:l"
+        " StorageOpt:m Tmpfs:m UTSMode UsernsMode ShmSize:i Sysctls:m Runtime Isolation CpuShares:i Memory:i"
+        " NanoCpus:i CgroupParent BlkioWeight:i BlkioWeightDevice:l BlkioDeviceReadBps:l BlkioDeviceWriteBps:l"
+        " BlkioDeviceReadIOps:l BlkioDeviceWriteIOps:l CpuPeriod:i CpuQuota:i CpuRealtimePeriod:i"
+        " CpuRealtimeRuntime:i CpusetCpus CpusetMems Devices:[]Device DeviceCgroupRules:l DeviceRequests:l"
+        " MemoryReservation:i MemorySwap:i MemorySwappiness:*i OomKillDisable:*b PidsLimit:*i Ulimits:[]Ulimit"
+        " CpuCount:i CpuPercent:i IOMaximumIOps:i IOMaximumBandwidth:i Mounts:l MaskedPaths:l ReadonlyPaths:l"
+        " Init:*b"
     ),
     "LogConfig": _shape("Type Config:m"),
     "RestartPolicy": _shape("Name MaximumRetryCount:i"),
@@ -56,26 +60,29 @@ SHAPES: dict[str, dict[str, str]] = {
     "GraphDriver": _shape("Data:m Name"),
     "MountPoint": _shape("Type Name Source Destination Driver Mode RW:b Propagation"),
     "NetworkSettings": _shape(
-        "Bridge SandboxID SandboxKey Ports:map:[]PortBinding HairpinMode:b LinkLocalIPv6Address LinkLocalIPv6PrefixLen:i"
-        " SecondaryIPAddresses:l SecondaryIPv6Addresses:l EndpointID Gateway GlobalIPv6Address GlobalIPv6PrefixLen:i"
-        " IPAddress IPPrefixLen:i IPv6Gateway MacAddress Networks:map:*Endpoint"
+        "Bridge SandboxID SandboxKey Ports:map:[]PortBinding HairpinMode:b LinkLocalIPv6Address"
+        " LinkLocalIPv6PrefixLen:i SecondaryIPAddresses:l SecondaryIPv6Addresses:l EndpointID Gateway"
+        " GlobalIPv6Address GlobalIPv6PrefixLen:i IPAddress IPPrefixLen:i IPv6Gateway MacAddress"
+        " Networks:map:*Endpoint"
     ),
     "Endpoint": _shape(
-        "IPAMConfig:*EndpointIPAM Links:l Aliases:l MacAddress DriverOpts:m GwPriority:i NetworkID EndpointID Gateway"
-        " IPAddress IPPrefixLen:i IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen:i DNSNames:l"
+        "IPAMConfig:*EndpointIPAM Links:l Aliases:l MacAddress DriverOpts:m GwPriority:i NetworkID EndpointID"
+        " Gateway IPAddress IPPrefixLen:i IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen:i DNSNames:l"
     ),
     "EndpointIPAM": _shape("IPv4Address IPv6Address LinkLocalIPs:l"),
     "Network": _shape(
-        "Name Id Created:time Scope Driver EnableIPv4:b EnableIPv6:b IPAM:IPAM Internal:b Attachable:b Ingress:b"
-        " ConfigFrom:ConfigFrom ConfigOnly:b Containers:map:NetworkMember Options:m Labels:m Peers:l Services:m"
+        "Name Id Created:time Scope Driver EnableIPv4:b EnableIPv6:b IPAM:IPAM Internal:b Attachable:b"
+        " Ingress:b ConfigFrom:ConfigFrom ConfigOnly:b Containers:map:NetworkMember Options:m Labels:m Peers:l"
+        " Services:m"
     ),
     "IPAM": _shape("Driver Options:m Config:[]IPAMConfig"),
     "IPAMConfig": _shape("Subnet IPRange Gateway AuxiliaryAddresses:m"),
     "ConfigFrom": _shape("Network"),
     "NetworkMember": _shape("Name EndpointID MacAddress IPv4Address IPv6Address"),
     "Image": _shape(
-        "Id RepoTags:l RepoDigests:l Parent Comment Created DockerVersion Author Config:*Config Architecture Variant Os"
-        " OsVersion Size:i VirtualSize:i GraphDriver:GraphDriver RootFS:RootFS Metadata:ImageMetadata"
+        "Id RepoTags:l RepoDigests:l Parent Comment Created DockerVersion Author Config:*Config Architecture"
+        " Variant Os OsVersion Size:i VirtualSize:i GraphDriver:GraphDriver RootFS:RootFS"
+        " Metadata:ImageMetadata"
     ),
     "RootFS": _shape("Type Layers:l"),
     "ImageMetadata": _shape("LastTagTime:time"),

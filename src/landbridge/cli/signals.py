@@ -5,7 +5,7 @@ Uses `_signal`, the part of `signal` in C: the rest wraps numbers in enums and t
 
 from __future__ import annotations
 
-import _signal
+import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 import os
 
 TYPE_CHECKING = False
@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 # What `docker run` passes on: everything a process may catch except those the kernel and the terminal use themselves.
-NEVER_PASSED = ("SIGCHLD", "SIGPIPE", "SIGURG", "SIGWINCH", "SIGKILL", "SIGSTOP", "SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGTSTP",
-                "SIGTTIN", "SIGTTOU", "SIGCONT", "SIGTRAP", "SIGABRT", "SIGIOT", "SIGCLD", "SIGPROF", "SIGVTALRM", "SIGALRM")  # fmt: skip
+NEVER_PASSED = (
+    "CHLD", "PIPE", "URG", "WINCH", "KILL", "STOP", "SEGV", "BUS", "FPE", "ILL", "TSTP", "TTIN", "TTOU", "CONT", "TRAP",
+    "ABRT", "IOT", "CLD", "PROF", "VTALRM", "ALRM",
+)  # fmt: skip
 
 
 def names() -> dict[int, str]:
@@ -27,9 +29,7 @@ def names() -> dict[int, str]:
     }
 
 
-PASSED = tuple(
-    number for number, name in names().items() if f"SIG{name}" not in NEVER_PASSED
-)
+PASSED = tuple(number for number, name in names().items() if name not in NEVER_PASSED)
 
 
 def _nothing(_number: int, _frame: FrameType | None) -> None:
@@ -50,7 +50,9 @@ class SignalPipe:
             self.saved[number] = _signal.signal(number, _nothing)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for number, handler in self.saved.items():
             _signal.signal(number, handler)
         _signal.set_wakeup_fd(self.saved_fd)

@@ -35,7 +35,12 @@ def start(session: Session, flags: Parsed) -> int:
 
 def _start_attached(session: Session, flags: Parsed) -> int:
     from landbridge.cli.attach import (  # a plain start needs neither terminal nor signals
-        Attached, begin_wait, check_terminal, detach_keys, end_wait, open_stream,
+        Attached,
+        begin_wait,
+        check_terminal,
+        detach_keys,
+        end_wait,
+        open_stream,
     )  # fmt: skip
 
     name = flags.args[0]

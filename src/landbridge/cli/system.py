@@ -84,7 +84,9 @@ def _print_versions(session: Session, client: dict[str, Any], server: dict[str, 
     title = (server.get("Platform") or {}).get("Name") or ""
     session.out("")
     session.out(f"Server: {title}".rstrip())
-    components = server.get("Components") or [{"Name": "Engine", "Version": server.get("Version", ""), "Details": server}]
+    components = server.get("Components") or [
+        {"Name": "Engine", "Version": server.get("Version", ""), "Details": server}
+    ]
     for component in components:
         session.out(f" {component['Name']}:")
         for name, value in _component_rows(component):

@@ -35,7 +35,8 @@ def align(lines: list[list[str]], *, min_width: int = MIN_WIDTH, padding: int = 
                     widths[index, column] = max(min_width, width + padding) if width or min_width else 0
             start = end + 1
     return [
-        "".join(cell.ljust(widths.get((index, column), 0)) for column, cell in enumerate(cells[:-1])) + (cells[-1] if cells else "")
+        "".join(cell.ljust(widths.get((index, column), 0)) for column, cell in enumerate(cells[:-1]))
+        + (cells[-1] if cells else "")
         for index, cells in enumerate(lines)
     ]
 
@@ -49,8 +50,10 @@ class Column:
         self.heading, self.value, self.listed = heading, value, listed
 
 
-def print_rows(session: Session, rows: Iterable[Any], columns: dict[str, Column], default: list[str], form: str) -> None:
-    """Print `rows` in the format `form`: "" or "table" (the `default` columns), "json", a template, `table TEMPLATE`."""
+def print_rows(
+    session: Session, rows: Iterable[Any], columns: dict[str, Column], default: list[str], form: str
+) -> None:
+    """Print `rows` as `form` says: "" or "table" (the `default` columns), "json", TEMPLATE or "table TEMPLATE"."""
     if form in ("", "table"):
         shown = [columns[name] for name in default]
         lines = [[column.heading for column in shown]]

@@ -106,11 +106,23 @@ def _escape(text: str, table: dict[str, str]) -> str:
 
 def _urlquery(*values: Any) -> str:
     unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-~"
-    return "".join(chr(b) if b < 128 and chr(b) in unreserved else "+" if b == 32 else f"%{b:02X}" for b in _print(*values).encode())
+    return "".join(
+        chr(b) if b < 128 and chr(b) in unreserved else "+" if b == 32 else f"%{b:02X}"
+        for b in _print(*values).encode()
+    )
 
 
 HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&#34;", "'": "&#39;", "\0": "\ufffd"}
-JS = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E", "&": "\\u0026", "=": "\\u003D", "\n": "\\u000A"}
+JS = {
+    "\\": "\\\\",
+    "'": "\\'",
+    '"': '\\"',
+    "<": "\\u003C",
+    ">": "\\u003E",
+    "&": "\\u0026",
+    "=": "\\u003D",
+    "\n": "\\u000A",
+}
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "json": to_json,
@@ -274,14 +286,7 @@ class Template:
     def _call(self, head: Operand, operands: list[Operand], dot: Any, final: list[Any], text: str) -> Any:
         name = head.value
         if name in LAZY:
-            result: Any = None
-            values = [lambda operand=operand: self._operand(operand, dot) for operand in operands]
-            values += [lambda value=value: value for value in final]
-            for get in values:
-                result = get()
-                if is_true(result) == (name == "or"):
-                    break
-            return result
+            return self._lazy(name, operands, dot, final)
         arguments = [self._operand(operand, dot) for operand in operands] + final
         try:
             return self.functions[name](*arguments)
@@ -289,6 +294,15 @@ class Template:
             raise self._fail(head.offset, text, f"error calling {name}: {error}") from None
         except (TypeError, AttributeError):
             raise self._fail(head.offset, text, f"wrong number or type of arguments for {name}") from None
+
+    def _lazy(self, name: str, operands: list[Operand], dot: Any, final: list[Any]) -> Any:
+        """`and` and `or`: the first value that decides; what comes after it is not looked at."""
+        value: Any = None
+        for operand in operands:
+            value = self._operand(operand, dot)
+            if is_true(value) == (name == "or"):
+                return value
+        return final[0] if final else value
 
     def _operand(self, operand: Operand, dot: Any, *, keep_callable: bool = False) -> Any:
         if operand.kind == "literal":

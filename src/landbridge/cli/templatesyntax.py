@@ -127,12 +127,16 @@ class _Lexer:
             following = self.source[self.position + 1 : self.position + 2]
             number = character.isdigit() or (character == "." and following.isdigit())
             self.position += 1
-            while self.position < self.end and (_is_word(self.source[self.position]) or (number and self.source[self.position] == ".")):
+            while self.position < self.end and (
+                _is_word(self.source[self.position]) or (number and self.source[self.position] == ".")
+            ):
                 self.position += 1
             return "number" if number else {".": "field", "$": "variable"}.get(character, "word")
         if character in "+-" and self.source[self.position + 1 : self.position + 2].isdigit():
             self.position += 1
-            while self.position < self.end and (_is_word(self.source[self.position]) or self.source[self.position] == "."):
+            while self.position < self.end and (
+                _is_word(self.source[self.position]) or self.source[self.position] == "."
+            ):
                 self.position += 1
             return "number"
         raise self.fail(f"unexpected {character!r} in operand" if character != "}" else 'unexpected "}" in operand')
@@ -167,7 +171,9 @@ class _PipeParser:
             self.at += 1
             commands.append(self._command(closing))
         if self.peek() != closing:
-            raise self.lexer.fail(f"unexpected {self.tokens[self.at][1] if self.at < len(self.tokens) else 'end'!r} in command")
+            raise self.lexer.fail(
+                f"unexpected {self.tokens[self.at][1] if self.at < len(self.tokens) else 'end'!r} in command"
+            )
         if not commands[0]:
             raise self.lexer.fail("missing value for command")
         return Pipe(names, commands, assign=assign)
@@ -257,7 +263,9 @@ def _pieces(source: str) -> list[tuple[str, int, int]]:
         if trim:
             while text_start < end and source[text_start] in SPACE:
                 text_start += 1
-        trims_left = start >= 0 and source[start + 2 : start + 3] == "-" and source[start + 3 : start + 4] in tuple(SPACE)
+        trims_left = (
+            start >= 0 and source[start + 2 : start + 3] == "-" and source[start + 3 : start + 4] in tuple(SPACE)
+        )
         text_end = end
         while trims_left and text_end > text_start and source[text_end - 1] in SPACE:
             text_end -= 1
@@ -307,7 +315,11 @@ def parse_template(source: str, functions: set[str]) -> list[Node]:
         tokens = lexer.tokens()
         words = [token for token in tokens if token[0] != "space"]
         for index, token in enumerate(words):
-            if token[0] == "word" and token[1] not in functions | {"true", "false", "nil"} and not (index == 0 and token[1] in KEYWORDS):
+            if (
+                token[0] == "word"
+                and token[1] not in functions | {"true", "false", "nil"}
+                and not (index == 0 and token[1] in KEYWORDS)
+            ):
                 if index == 1 and words[0][1] == "else" and token[1] in ("if", "with"):
                     continue
                 raise lexer.fail(f'function "{token[1]}" not defined')
@@ -318,7 +330,10 @@ def parse_template(source: str, functions: set[str]) -> list[Node]:
 
 
 def _add(
-    stack: list[tuple[Node, list[Node]]], tokens: list[tuple[str, str, int]], words: list[tuple[str, str, int]], lexer: _Lexer
+    stack: list[tuple[Node, list[Node]]],
+    tokens: list[tuple[str, str, int]],
+    words: list[tuple[str, str, int]],
+    lexer: _Lexer,
 ) -> None:
     """Put one action where it belongs."""
     first = words[0][1] if words and words[0][0] == "word" else ""

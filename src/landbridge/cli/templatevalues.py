@@ -132,7 +132,14 @@ def type_name(value: Any) -> str:
     """Go's name for the value's type."""
     if isinstance(value, Listing):
         return value.type_name
-    names = {bool: "bool", int: "int", float: "float64", str: "string", list: "[]interface {}", dict: "map[string]interface {}"}
+    names = {
+        bool: "bool",
+        int: "int",
+        float: "float64",
+        str: "string",
+        list: "[]interface {}",
+        dict: "map[string]interface {}",
+    }
     return names.get(type(value), "<nil>" if value is None else "struct")
 
 
@@ -171,16 +178,27 @@ def _verb(verb: str, options: str, value: Any) -> str:
     width_text, _, precision = options[len(flags) :].partition(".")
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if verb in "dxXobc" and isinstance(value, int) and not isinstance(value, bool):
-        body = chr(value) if verb == "c" else format(value, ("+" if "+" in flags else "") + ("#" if "#" in flags else "") + verb)
+        body = (
+            chr(value)
+            if verb == "c"
+            else format(value, ("+" if "+" in flags else "") + ("#" if "#" in flags else "") + verb)
+        )
     elif verb in "feEgG" and number:
-        body = _exponent(format(float(value), ("+" if "+" in flags else "") + (f".{precision}" if precision else ".6" if verb in "feE" else "") + verb))
+        body = _exponent(
+            format(
+                float(value),
+                ("+" if "+" in flags else "")
+                + (f".{precision}" if precision else ".6" if verb in "feE" else "")
+                + verb,
+            )
+        )
     elif verb == "q":
         body = quoted(show(value))
     elif verb in "xX" and isinstance(value, str):
         body = value.encode().hex()
     elif verb == "T":
         body = type_name(value)
-    elif verb == "t" and not isinstance(value, bool) or verb in "dfegxXob" or (verb == "s" and number):
+    elif (verb == "t" and not isinstance(value, bool)) or verb in "dfegxXob" or (verb == "s" and number):
         return f"%!{verb}({type_name(value)}={show(value)})"
     else:
         body = show(value)[: int(precision)] if precision else show(value)

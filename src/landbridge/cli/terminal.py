@@ -39,7 +39,9 @@ class RawTerminal:
         termios.tcsetattr(self.descriptor, termios.TCSANOW, mode)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         termios.tcsetattr(self.descriptor, termios.TCSANOW, self.saved)
 
 

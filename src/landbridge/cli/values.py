@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 ULIMITS = (
-    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
-    "sigpending", "stack",
+    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
+    "rttime", "sigpending", "stack",
 )  # fmt: skip
 
 
@@ -66,7 +66,8 @@ def check_dns_search(text: str) -> str:
         return text
     labels = text.rstrip(".").split(".")
     fine = any(character.isalpha() for character in text) and all(
-        label and label[0] not in "-_" and label[-1] not in "-_" and all(c.isalnum() or c in "-_" for c in label) for label in labels
+        label and label[0] not in "-_" and label[-1] not in "-_" and all(c.isalnum() or c in "-_" for c in label)
+        for label in labels
     )
     if not fine or len(text) > 255:
         raise ValueError(f"{text} is not a valid domain")
@@ -119,8 +120,8 @@ def check_ulimit(text: str) -> dict[str, Any]:
 
 def check_sysctl(text: str) -> str:
     """Only the kernel settings that belong to namespaces."""
-    allowed = ("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax")
-    allowed += ("kernel.shmmni", "kernel.shm_rmid_forced")
+    kernel = ("msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced")
+    allowed = [f"kernel.{name}" for name in kernel]
     name, equals, _ = text.partition("=")
     if not equals or not (name in allowed or name.startswith(("net.", "fs.mqueue."))):
         raise ValueError(f"sysctl '{text}' is not allowed")
@@ -151,7 +152,8 @@ def check_device_bytes(text: str) -> dict[str, Any]:
     try:
         return {"Path": path, "Rate": size(rate)}
     except ValueError:
-        form = "<device-path>:<number>[<unit>]. Number must be a positive integer. Unit is optional and can be kb, mb, or gb"
+        form = "<device-path>:<number>[<unit>]. Number must be a positive integer."
+        form += " Unit is optional and can be kb, mb, or gb"
         raise ValueError(f"invalid rate for device: {text}. The correct format is {form}") from None
 
 

@@ -38,7 +38,12 @@ def create_volume(session: Session, flags: Parsed) -> None:
                 "conflicting options: cannot specify a volume-name through both --name and as a positional arg"
             )
         name = flags.args[0]
-    fields = {"Driver": flags["driver"], "DriverOpts": pairs(flags["opt"]), "Labels": pairs(flags["label"]), "Name": name}
+    fields = {
+        "Driver": flags["driver"],
+        "DriverOpts": pairs(flags["opt"]),
+        "Labels": pairs(flags["label"]),
+        "Name": name,
+    }
     body: dict[str, Any] = {key: value for key, value in fields.items() if value}
     session.out(session.client.post("/volumes/create", body=body)["Name"])
 

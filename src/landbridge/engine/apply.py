@@ -11,15 +11,38 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from itertools import groupby
 from types import TracebackType
+from typing import TypeVar
 
 from landbridge.engine.effects import Firewall, Kernel, Proxy, Resolver
+from landbridge.errors import HoldFailed
 from landbridge.model.world import Instance
 from landbridge.network import nfttext
 from landbridge.network.steps import Bridge, Forget, Names, Namespace, Ports, Routes, Rules, Step, Veth
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 Action = Callable[[], Awaitable[None]]
+
+
+async def finished(work: Awaitable[T]) -> T:
+    """The result of `work`, waited for to its end: a cancellation comes through afterwards, not in between.
+
+    What has been asked of the kernel or of another process happens whether or not somebody waits for the answer.
+    """
+    task = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None or task.cancelled():
+        return task.result()
+    if (error := task.exception()) is not None:
+        log.warning("cancelled, and failed: %s", error)
+    raise cancelled
 
 
 class Apply:
@@ -40,13 +63,10 @@ class Apply:
 
         Raises: whatever a step raised; the steps before it are done and on the stack.
         """
-        for asynchronous, group in groupby(steps, key=lambda step: isinstance(step, Ports | Names)):
-            batch = list(group)
-            if asynchronous:
+        for telling, batch in _batches(steps):
+            if telling:
                 for step in batch:
-                    await self._tell(step)
-                    if undo is not None:
-                        undo.push_steps(self, (step.inverse(),))
+                    await self._tell_undoably(step, undo)
                 continue
             done: list[Step] = []
             try:
@@ -56,25 +76,47 @@ class Apply:
                     for step in done:
                         undo.push_steps(self, (step.inverse(),))
 
+    async def _tell_undoably(self, step: Step, undo: "Undo | None") -> None:
+        try:
+            await finished(self._tell(step))
+        except HoldFailed:
+            raise  # all or none: nothing to take back
+        except BaseException:
+            # The answer got lost, perhaps not the deed; taking back what never was is no error.
+            if undo is not None:
+                undo.push_steps(self, (step.inverse(),))
+            raise
+        if undo is not None:
+            undo.push_steps(self, (step.inverse(),))
+
     async def run_forgiving(self, steps: Sequence[Step]) -> list[Exception]:
-        """Tear-down: carry out every step, collecting failures instead of stopping."""
+        """Tear-down: carry out every step whatever happens, also under cancellation; failures are collected."""
+        return await finished(self._run_forgiving(steps))
+
+    async def _run_forgiving(self, steps: Sequence[Step]) -> list[Exception]:
         errors: list[Exception] = []
-        for step in steps:
-            try:
-                await self.run((step,))
-            except Exception as error:
-                log.warning("could not undo %s: %s", step, error)
-                errors.append(error)
+        for telling, batch in _batches(steps):
+            if not telling:
+                await self.blocking(self._do_forgiving, batch, errors)
+                continue
+            for step in batch:
+                try:
+                    await self._tell(step)
+                except Exception as error:
+                    errors.append(error)
+                    log.warning("could not undo %s: %s", step, error)
         return errors
 
     async def blocking(self, call: Callable[..., object], *arguments: object) -> object:
-        """Run a blocking call on the worker pool."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments)
+        """Run a blocking call on the worker pool; a cancelled caller waits for its end too."""
+        return await finished(asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments))
 
     async def _tell(self, step: Step) -> None:
         if isinstance(step, Ports):
-            if step.release:
-                await self.proxy.release([hold.key for hold in step.release])
+            kept = {hold.key for hold in step.hold}
+            gone = [hold.key for hold in step.release if hold.key not in kept]
+            if gone:
+                await self.proxy.release(gone)
             if step.hold:
                 await self.proxy.hold(step.hold)
         elif isinstance(step, Names) and step.changes:
@@ -84,6 +126,14 @@ class Apply:
         for step in steps:
             self._do(step)
             done.append(step)
+
+    def _do_forgiving(self, steps: list[Step], errors: list[Exception]) -> None:
+        for step in steps:
+            try:
+                self._do(step)
+            except Exception as error:
+                errors.append(error)
+                log.warning("could not undo %s: %s", step, error)
 
     def _do(self, step: Step) -> None:
         match step:
@@ -145,4 +195,10 @@ class Undo:
     ) -> None:
         if error is not None:
             # A cancelled request must not leave half of its work behind either.
-            await asyncio.shield(self.unwind())
+            await finished(self.unwind())
+
+
+def _batches(steps: Sequence[Step]) -> list[tuple[bool, list[Step]]]:
+    """(told to another process, steps) in order: kernel steps that follow one another go together."""
+    grouped = groupby(steps, key=lambda step: isinstance(step, Ports | Names))
+    return [(telling, list(group)) for telling, group in grouped]

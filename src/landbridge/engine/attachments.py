@@ -7,7 +7,7 @@ whether its link exists.
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -18,13 +18,12 @@ from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
 from landbridge.model import ids
 from landbridge.model.config import EndpointConfig, EndpointIpam
 from landbridge.model.container import Container
+from landbridge.model.link import RouteSpec
 from landbridge.model.network import Endpoint, IpamPool, Network, Sandbox
 from landbridge.network import bridge as bridge_driver
 from landbridge.network import gateways, ipam
 from landbridge.network.drivers import driver
 from landbridge.network.steps import Namespace, Routes, Step, Veth
-
-HOST_NETNS = ""
 
 
 class Attachments:
@@ -91,8 +90,11 @@ class Attachments:
         made: list[str] = []
         try:
             for order, config, network in wanted:
-                if self.state.endpoint_on(container.id, network.id) is None:
+                standing = self.state.endpoint_on(container.id, network.id)
+                if standing is None:
                     made.append(self.claim_one(container, network, config, order).id)
+                elif standing.order != order:
+                    self.state.put_endpoint(replace(standing, order=order))
         except BaseException:
             for identity in made:
                 self.state.remove_endpoint(identity)
@@ -160,12 +162,17 @@ class Attachments:
                     continue
                 self.state.cursor[key] = int(address)
                 return address, pool
-            if attempt == "free":
-                idle = next((one.id for one in self.state.endpoints_on(network.id) if not one.active), None)
-                if idle is None or not self._reclaim(idle):
-                    break
+            if attempt == "free" and not any(map(self._reclaim, self._longest_idle(network))):
+                break
         assert fault is not None
         raise fault
+
+    def _longest_idle(self, network: Network) -> list[str]:
+        """Endpoints that are not up, those of containers that ended long ago first."""
+        containers = self.state.containers
+        idle = [one for one in self.state.endpoints_on(network.id) if not one.active]
+        idle.sort(key=lambda one: containers[one.container].state.finished_at if one.container in containers else 0)
+        return [one.id for one in idle]
 
     # Up and down.
 
@@ -183,15 +190,16 @@ class Attachments:
         standing = self.state.sandbox(owner.id)
         if standing is not None:
             return standing
-        endpoints = self.claim(owner)
+        known = {one.id for one in self.state.endpoints_of(owner.id)}
+        undo.push(lambda: self._forget(owner.id, known))
+        endpoints = self._named(self.claim(owner))
         identity = ids.new_id()
         sandbox = Sandbox(id=identity, container=owner.id, path=self.path(identity))
-        endpoints = self._named(endpoints)
+        # Active before the kernel is touched: from here on nobody may take the addresses or the networks away.
         self.state.put_sandbox(sandbox)
-        undo.push(self._forgetting(owner.id))
-        await self.apply.run(self._steps(owner, sandbox, endpoints), undo)
         for endpoint in endpoints:
             self.state.put_endpoint(replace(endpoint, active=True))
+        await self.apply.run(self._steps(owner, sandbox, endpoints), undo)
         return sandbox
 
     def _named(self, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
@@ -201,11 +209,10 @@ class Attachments:
         named: list[Endpoint] = []
         for endpoint in endpoints:
             network = self.state.networks[endpoint.network]
-            if network.driver != "bridge":
-                named.append(endpoint)
-                continue
-            used = asked | {one.ifname for one in named}
-            named.append(replace(endpoint, ifname=interface_name(endpoint, network, used)))
+            if network.driver == "bridge":
+                used = {one.ifname for one in named}
+                endpoint = replace(endpoint, ifname=interface_name(endpoint.config, network, used, asked))
+            named.append(endpoint)
         return tuple(named)
 
     def _steps(self, owner: Container, sandbox: Sandbox, endpoints: tuple[Endpoint, ...]) -> tuple[Step, ...]:
@@ -219,13 +226,14 @@ class Attachments:
             steps.append(Routes(after=after, before=replace(after, gateway4="", gateway6="")))
         return tuple(steps)
 
-    def _forgetting(self, owner: str):  # type: ignore[no-untyped-def]
-        async def forget() -> None:
-            for endpoint in self.state.endpoints_of(owner):
+    async def _forget(self, owner: str, known: set[str]) -> None:
+        """Take `up`'s reservations back; endpoints in `known` were claimed before and stay so."""
+        for endpoint in self.state.endpoints_of(owner):
+            if endpoint.id in known:
                 self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
-            self.state.remove_sandbox(owner)
-
-        return forget
+            else:
+                self.state.remove_endpoint(endpoint.id)
+        self.state.remove_sandbox(owner)
 
     async def down(self, owner: str) -> None:
         """Take the owner's sandbox down; twice is fine. Claims stay."""
@@ -243,49 +251,56 @@ class Attachments:
         self.state.remove_sandbox(owner)
         await self.apply.run_forgiving(steps)
 
-    async def attach(self, owner: Container, endpoint: Endpoint, sandbox: Sandbox, undo: Undo) -> Endpoint:
-        """Give a sandbox that is up one more interface; the endpoint is active afterwards."""
-        others = [one for one in self.state.endpoints_of(owner.id) if one.id != endpoint.id]
+    async def attach(self, owner: Container, endpoint: Endpoint, sandbox: Sandbox, undo: Undo) -> None:
+        """Give a sandbox that is up one more interface; `endpoint` is active and has its interface name."""
         network = self.state.networks[endpoint.network]
-        if network.driver == "bridge":
-            used = {one.ifname for one in others}
-            endpoint = replace(endpoint, ifname=interface_name(endpoint, network, used))
-        before = gateways.routes(sandbox.path, others, self.state.networks.all())
-        endpoint = replace(endpoint, active=True)
-        after = gateways.routes(sandbox.path, [*others, endpoint], self.state.networks.all())
         await self.apply.run(driver(network.driver).attach(network, endpoint, sandbox, self.mtu), undo)
+        before, after = self._routes_around(endpoint, sandbox)
         if after != before:
             await self.apply.run((Routes(after=after, before=before),), undo)
-        self.state.put_endpoint(endpoint)
-        return endpoint
 
     async def detach(self, endpoint: Endpoint, sandbox: Sandbox) -> None:
-        """Take one interface away from a sandbox that is up, and the endpoint's claim with it."""
-        owner = endpoint.container
+        """Take an interface whose claim is gone away from a sandbox that is up."""
         network = self.state.networks[endpoint.network]
-        others = [one for one in self.state.endpoints_of(owner) if one.id != endpoint.id]
-        after = gateways.routes(sandbox.path, others, self.state.networks.all())
-        before = gateways.routes(sandbox.path, [*others, endpoint], self.state.networks.all())
-        self.state.remove_endpoint(endpoint.id)
         steps: list[Step] = [
             step.inverse() for step in driver(network.driver).attach(network, endpoint, sandbox, self.mtu)
         ]
+        after, before = self._routes_around(endpoint, sandbox)
         if after != before:
             steps.append(Routes(after=after, before=before))
         await self.apply.run_forgiving(steps)
 
+    def _routes_around(self, endpoint: Endpoint, sandbox: Sandbox) -> tuple[RouteSpec, RouteSpec]:
+        """The sandbox's default routes without and with an endpoint."""
+        networks = self.state.networks.all()
+        others = [one for one in self.state.endpoints_of(endpoint.container) if one.id != endpoint.id]
+        without = gateways.routes(sandbox.path, others, networks)
+        return without, gateways.routes(sandbox.path, [*others, endpoint], networks)
 
-def interface_name(endpoint: Endpoint, network: Network, used: set[str]) -> str:
-    """The name inside the container. Raises: Conflict when the one asked for is taken."""
-    options = endpoint.config.driver_opts or {}
-    wanted = options.get(bridge_driver.IFNAME, "")
+    def reserve(self, container: Container, network: Network, config: EndpointConfig) -> Endpoint:
+        """The claim of one more, active endpoint of a sandbox that is up. Raises as `claim`."""
+        others = self.state.endpoints_of(container.id)
+        order = 1 + max((one.order for one in others), default=-1)
+        ifname = ""
+        if network.driver == "bridge":
+            ifname = interface_name(config, network, {one.ifname for one in others})
+        endpoint = replace(self.claim_one(container, network, config, order), ifname=ifname, active=True)
+        self.state.put_endpoint(endpoint)
+        return endpoint
+
+
+def interface_name(config: EndpointConfig, network: Network, used: set[str], asked: Collection[str] = ()) -> str:
+    """The name inside the container; `asked` are names others will take. Raises: Conflict when it is taken."""
+    wanted = (config.driver_opts or {}).get(bridge_driver.IFNAME, "")
     if wanted:
+        if wanted in used:
+            raise Conflict(f"interface name {wanted} is in use in this container")
         return wanted
     prefix = network.options.get(bridge_driver.IFACE_PREFIX, "eth")
     number = 0
-    while f"{prefix}{number}" in used:
+    while (name := f"{prefix}{number}") in used or name in asked:
         number += 1
-    return f"{prefix}{number}"
+    return name
 
 
 def dns_names(container: Container, config: EndpointConfig) -> tuple[str, ...]:
@@ -293,8 +308,3 @@ def dns_names(container: Container, config: EndpointConfig) -> tuple[str, ...]:
     hostname = container.config.hostname
     names = (container.name, *(config.aliases or ()), ids.short(container.id), hostname)
     return tuple(dict.fromkeys(name for name in names if name))
-
-
-def veth_of(steps: Iterable[Step]) -> tuple[str, ...]:
-    """Host-side names of the interfaces steps make."""
-    return tuple(step.spec.host_name for step in steps if isinstance(step, Veth))

@@ -142,7 +142,7 @@ class Contents:
 
 
 def own_changes(found: Sequence[Change]) -> tuple[Change, ...]:
-    """Changes without the mount points the engine made for every container (Docker has them in a layer of their own)."""
+    """Changes without the mount points the engine made for every container (Docker has them in a layer apart)."""
     kept = [one for one in found if one.kind != "A" or one.path not in _MOUNT_POINTS]
     etc = any(one.path.startswith("/etc/") for one in kept)
     return tuple(one for one in kept if etc or one.path != "/etc")

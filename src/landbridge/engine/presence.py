@@ -4,7 +4,7 @@ Names exist while the owner's process runs; the asker (the DNS server at 127.0.0
 sandbox does. hosts and resolv.conf are rewritten in place, because they are bind-mounted into the container.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from landbridge.dns import resolvconf
 from landbridge.engine.apply import Apply, Undo
@@ -18,7 +18,6 @@ from landbridge.model.names import (
     NameRecord,
     NetworkNames,
     RemoveAsker,
-    RemoveNetwork,
     RemoveRecord,
     SetAsker,
     SetNetwork,
@@ -50,21 +49,24 @@ class Presence:
 
     # Names.
 
-    async def announce(self, owner: Container, sandbox: Sandbox, undo: Undo) -> None:
-        """The owner's names become known and its sandbox may ask; acknowledged by the resolver on return."""
-        changes = [*self.record_changes(owner), *self.asker_changes(owner, sandbox)]
-        await self.tell(changes, undo)
+    async def announce(self, owner: Container, undo: Undo) -> None:
+        """The owner's names become known; acknowledged by the resolver on return."""
+        changes = self.record_changes(self.state.endpoints_of(owner.id))
+        await self.tell(changes, undo, back=[RemoveRecord(one.record.endpoint) for one in _records(changes)])
 
-    async def tell(self, changes: list[Change], undo: Undo | None = None) -> None:
-        """Send changes to the resolver; their opposites go on `undo`."""
+    async def open(self, owner: Container, sandbox: Sandbox, undo: Undo) -> None:
+        """A new sandbox may ask."""
+        await self.tell(self.asker_changes(owner, sandbox), undo, back=[RemoveAsker(sandbox.id)])
+
+    async def tell(self, changes: Sequence[Change], undo: Undo | None = None, *, back: Sequence[Change] = ()) -> None:
+        """Send changes to the resolver; `back` is what takes them back. A network's name stays: others may use it."""
         if changes:
-            back = tuple(opposite for change in reversed(changes) if (opposite := _opposite(change)) is not None)
-            await self.apply.run((Names(changes=tuple(changes), undo=back),), undo)
+            await self.apply.run((Names(changes=tuple(changes), undo=tuple(back)),), undo)
 
-    def record_changes(self, owner: Container) -> list[Change]:
+    def record_changes(self, endpoints: Iterable[Endpoint]) -> list[Change]:
         """SetNetwork and SetRecord for each active endpoint on a network that resolves."""
         changes: list[Change] = []
-        for endpoint in self.state.endpoints_of(owner.id):
+        for endpoint in endpoints:
             network = self.state.networks[endpoint.network]
             if endpoint.active and network.resolves:
                 changes += [SetNetwork(names_of(network)), SetRecord(record_of(endpoint))]
@@ -85,19 +87,13 @@ class Presence:
         if gone:
             await self.apply.run_forgiving((Names(changes=tuple(gone)),))
 
-    async def silence(self, endpoint: str, network: Network) -> None:
-        """One endpoint's names are no longer known. Errors are logged, not raised."""
-        if network.resolves:
-            await self.apply.run_forgiving((Names(changes=(RemoveRecord(endpoint),)),))
+    async def forget(self, endpoint: Endpoint, asker: Sequence[Change]) -> None:
+        """One endpoint's names are no longer known and its sandbox asks as `asker` says. Errors are only logged."""
+        await self.apply.run_forgiving((Names(changes=(RemoveRecord(endpoint.id), *asker)),))
 
     async def close(self, sandbox: Sandbox) -> None:
         """The sandbox asks no more. To be told before its namespace goes."""
         await self.apply.run_forgiving((Names(changes=(RemoveAsker(sandbox.id),)),))
-
-    async def forget_network(self, network: Network) -> None:
-        """A removed network's name leaves the resolver's table."""
-        if network.resolves:
-            await self.apply.run_forgiving((Names(changes=(RemoveNetwork(network.id),)),))
 
     # Files.
 
@@ -207,12 +203,5 @@ def _extra(owner: Container, gateway: tuple[str, ...]) -> str:
     return "".join(lines)
 
 
-def _opposite(change: Change) -> Change | None:
-    """What takes a change back. A network's name stays known: others may use it."""
-    match change:
-        case SetRecord(record=record):
-            return RemoveRecord(record.endpoint)
-        case SetAsker(asker=asker):
-            return RemoveAsker(asker.sandbox)
-        case _:
-            return None
+def _records(changes: Iterable[Change]) -> Iterator[SetRecord]:
+    return (change for change in changes if isinstance(change, SetRecord))

@@ -121,24 +121,21 @@ class Publish:
         await self.apply.run_forgiving([step.inverse() for step in reversed(steps)] + [_forget(sandbox.published)])
         return self.state.reserve_ports(sandbox, ())
 
-    async def move(self, container: Container, before: tuple[str, str], undo: Undo) -> None:
-        """Published ports follow the gateway endpoint after a connect or disconnect. `before`: old targets."""
+    async def move(
+        self, container: Container, before: tuple[str, str], after: tuple[str, str], undo: Undo
+    ) -> None:
+        """Published ports follow the gateway endpoint: from the addresses `before` to those `after` (IPv4, IPv6)."""
         sandbox = self.state.sandbox(container.id)
-        if sandbox is None:
-            return
-        after = gateways.targets(self.state.endpoints_of(container.id), self.state.networks.all())
-        if after == before:
+        if sandbox is None or after == before:
             return
         if not sandbox.published:
             await self.publish(container, sandbox, undo)
-            return
-        old, new = publication(sandbox, *before), publication(sandbox, *after)
-        if not (after[0] or after[1]):
-            await self.apply.run_forgiving([step.inverse() for step in reversed(old)])
-            self.state.reserve_ports(sandbox, ())
-            return
-        await self.apply.run([*_rules_only(old, new), Ports(release=holds(sandbox, *before)),
-                              Ports(hold=holds(sandbox, *after)), _forget(sandbox.published)], undo)
+        elif any(after):
+            old, new = publication(sandbox, *before), publication(sandbox, *after)
+            ports = Ports(hold=holds(sandbox, *after), release=holds(sandbox, *before))  # bound all the time
+            await self.apply.run([*_rules_only(old, new), ports, _forget(sandbox.published)], undo)
+        else:
+            await self.withdraw(sandbox)
 
 
 def publication(sandbox: Sandbox, target4: str, target6: str) -> tuple[Step, ...]:

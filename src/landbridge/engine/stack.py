@@ -4,7 +4,10 @@ The order is the design's: claims, links, host ports, names; the reverse on the 
 called with the container's lock held (and its owner's, when it joins one).
 """
 
-from landbridge.engine.apply import Undo
+from collections import Counter
+from dataclasses import replace
+
+from landbridge.engine.apply import Undo, finished
 from landbridge.engine.attachments import Attachments
 from landbridge.engine.events import Events
 from landbridge.engine.presence import Presence
@@ -12,8 +15,9 @@ from landbridge.engine.publish import Publish
 from landbridge.engine.state import State
 from landbridge.errors import Conflict, LandbridgeError
 from landbridge.model.config import EndpointConfig
-from landbridge.model.container import Container
-from landbridge.model.network import Network, Sandbox
+from landbridge.model.container import Container, Phase
+from landbridge.model.names import RemoveRecord
+from landbridge.model.network import Endpoint, Network, Sandbox
 from landbridge.network import gateways
 
 
@@ -28,6 +32,8 @@ class Stack:
         self.publish = publish
         self.presence = presence
         self.events = events
+        # Owners being restarted on purpose, by how many at once: their sandbox stays whoever leaves it meanwhile.
+        self.kept: Counter[str] = Counter()
 
     def owner(self, container: Container) -> Container:
         """Whose stack it is. Raises: NotFound, Conflict."""
@@ -39,17 +45,17 @@ class Stack:
         Raises: NotFound (network, joined container), Invalid, Forbidden (address), Conflict (port).
         """
         owner = self.attachments.owner(container)
+        standing = self.state.sandbox(owner.id)
         sandbox = await self.attachments.up(owner, undo)
         if sandbox is None:
             return owner, None
-        if owner.id == container.id:
+        if standing is None:
+            await self.presence.open(owner, sandbox, undo)
+        if owner.id == container.id:  # of an owner that is joined before it runs, ports and names stay unknown
             if not sandbox.published:
                 sandbox = await self.publish.publish(container, sandbox, undo)
-            await self.presence.announce(owner, sandbox, undo)
-            self._tell("connect", owner)
-        elif not owner.state.running:
-            # Joined before its owner runs: the shared stack may ask for names, the owner's own stay unknown.
-            await self.presence.tell(self.presence.asker_changes(owner, sandbox), undo)
+            await self.presence.announce(owner, undo)
+            self.tell("connect", owner)
         return owner, sandbox
 
     async def down(self, container: Container, *, keep: bool = False) -> None:
@@ -62,53 +68,79 @@ class Stack:
         if own:
             await self.presence.hush(owner)
         sandbox = self.state.sandbox(owner.id)
-        if sandbox is None or keep:
-            return
+        if sandbox is not None and not keep:
+            if own:
+                sandbox = await self.publish.withdraw(sandbox)
+            if not self._inhabited(owner, leaving=container):
+                await self._close(owner, sandbox)
         if own:
-            sandbox = await self.publish.withdraw(sandbox)
-        if not self.attachments.users(owner.id):
-            await self.presence.close(sandbox)
-            await self.attachments.down(owner.id)
-        if own:
-            self._tell("disconnect", owner)
+            self.tell("disconnect", owner)
+
+    def _inhabited(self, owner: Container, *, leaving: Container) -> bool:
+        """Whether somebody lives in the sandbox, or its owner is about to come back to it."""
+        away = leaving.id != owner.id and (owner.state.phase is Phase.RESTARTING or self.kept[owner.id] > 0)
+        return away or bool(self.attachments.users(owner.id))
+
+    async def _close(self, owner: Container, sandbox: Sandbox) -> None:
+        await self.publish.withdraw(sandbox)
+        await self.presence.close(sandbox)
+        await self.attachments.down(owner.id)
 
     async def orphan(self, owner: Container) -> None:
         """A removed owner's sandbox goes, even under containers that joined it: their stack is nobody's now."""
         sandbox = self.state.sandbox(owner.id)
         if sandbox is not None:
-            await self.publish.withdraw(sandbox)
-            await self.presence.close(sandbox)
-            await self.attachments.down(owner.id)
+            await self._close(owner, sandbox)
 
     async def connect(self, container: Container, network: Network, config: EndpointConfig, directory: str) -> None:
-        """One more network for a running container. Raises as `up`; then nothing has changed."""
+        """One more network for a container whose sandbox is up. Raises as `up`; then nothing has changed.
+
+        Decided and committed first, the container's own list included, so that a crash in between is made good at
+        the next boot.
+        """
         sandbox = self._standing(container)
-        order = 1 + max((one.order for one in self.state.endpoints_of(container.id)), default=-1)
-        before = self.targets(container)
-        endpoint = self.attachments.claim_one(container, network, config, order)
+        before, asked = self.targets(container), self.presence.asker_changes(container, sandbox)
+        endpoint = self.attachments.reserve(container, network, config)
         try:
+            self.state.containers.put(replace(container, endpoints=(*container.endpoints, config)))
             async with Undo() as undo:
                 await self.attachments.attach(container, endpoint, sandbox, undo)
                 self.presence.refresh_files(container, directory)
-                await self.presence.announce(container, sandbox, undo)
-                await self.publish.move(container, before, undo)
+                changes = self.presence.record_changes((endpoint,)) if container.state.running else []
+                changes += self.presence.asker_changes(container, sandbox)
+                await self.presence.tell(changes, undo, back=[RemoveRecord(endpoint.id), *asked])
+                if container.state.running:
+                    await self.publish.move(container, before, self.targets(container), undo)
         except BaseException:
             self.state.remove_endpoint(endpoint.id)
+            current = self.state.containers[container.id]
+            self.state.containers.put(replace(current, endpoints=container.endpoints))
             self.presence.refresh_files(container, directory)
             raise
 
     async def disconnect(self, container: Container, network: Network, directory: str) -> None:
-        """One network less for a running container; published ports move to the next gateway, or away."""
+        """One network less for a container whose sandbox is up; published ports move to the next gateway, or away.
+
+        Only the moving can fail (a port), and then nothing has changed; the rest is tear-down.
+        """
         sandbox = self._standing(container)
         endpoint = self.state.endpoint_on(container.id, network.id)
         assert endpoint is not None
-        before = self.targets(container)
-        await self.presence.silence(endpoint.id, network)
-        await self.attachments.detach(endpoint, sandbox)
-        await self.presence.tell(self.presence.asker_changes(container, sandbox))
-        self.presence.refresh_files(container, directory)
+        others = [one for one in self.state.endpoints_of(container.id) if one.id != endpoint.id]
+        after = gateways.targets(others, self.state.networks.all())
         async with Undo() as undo:
-            await self.publish.move(container, before, undo)
+            await self.publish.move(container, self.targets(container), after, undo)
+        with self.state.store.transaction():
+            self.state.remove_endpoint(endpoint.id)
+            current = self.state.containers[container.id]
+            kept = tuple(one for one in current.endpoints if self.state.networks.find(one.network) is not network)
+            self.state.containers.put(replace(current, endpoints=kept))
+        await finished(self._cut_off(container, endpoint, sandbox, directory))
+
+    async def _cut_off(self, container: Container, endpoint: Endpoint, sandbox: Sandbox, directory: str) -> None:
+        await self.presence.forget(endpoint, self.presence.asker_changes(container, sandbox))
+        await self.attachments.detach(endpoint, sandbox)
+        self.presence.refresh_files(container, directory)
 
     def targets(self, container: Container) -> tuple[str, str]:
         """Where its published ports lead now."""
@@ -120,7 +152,7 @@ class Stack:
             raise Conflict(f"container {container.id} has no network sandbox")
         return sandbox
 
-    def _tell(self, action: str, owner: Container) -> None:
+    def tell(self, action: str, owner: Container) -> None:
         """A network event for each of the owner's endpoints."""
         for endpoint in self.state.endpoints_of(owner.id):
             self.tell_one(action, owner, self.state.networks[endpoint.network])

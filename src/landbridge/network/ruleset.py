@@ -21,6 +21,8 @@ from landbridge.network.steps import Element
 CONTAINERS: dict[str, str] = {
     "bridges": "set type ifname",
     "same_network": "set type ifname . ifname",
+    "subnets": "set type ipv4_addr . ifname; flags interval",
+    "subnets6": "set type ipv6_addr . ifname; flags interval",
     "masqueraded": "set type ifname",
     "internal": "set type ifname",
     "publish_any": "map type inet_proto . inet_service : ipv4_addr . inet_service",
@@ -70,8 +72,10 @@ CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
     "postrouting": (
         "type nat hook postrouting priority 100; policy accept;",
         (
-            # A container reaching its own network through a published port must answer through the host.
-            "iifname . oifname @same_network ct status dnat masquerade",
+            # Whoever reaches its own network through a published port must be answered through the host. By source
+            # address: where br_netfilter is loaded, such a packet is bridged and has no incoming interface here.
+            "ip saddr . oifname @subnets ct status dnat masquerade",
+            "ip6 saddr . oifname @subnets6 ct status dnat masquerade",
             "oifname @bridges ip saddr 127.0.0.0/8 masquerade",
             "iifname @masqueraded oifname != @bridges masquerade",
         ),
@@ -89,6 +93,8 @@ def network_elements(network: Network) -> tuple[Element, ...]:
     found = [Element("bridges", name)]
     if icc(network):
         found.append(Element("same_network", f"{name} . {name}"))
+        for pool in network.pools:
+            found.append(Element("subnets6" if ":" in pool.subnet else "subnets", f"{pool.subnet} . {name}"))
     if network.internal:
         found.append(Element("internal", name))
     elif masquerades(network):

@@ -25,12 +25,12 @@ ACCEPTS = 64
 # No descriptors or no memory for another connection: the kernel's queue keeps them meanwhile.
 BACK_OFF = 0.1
 CONNECT_TIMEOUT = 30.0
+FAREWELL = 5.0
 KEEPALIVE_IDLE = 30
 KEEPALIVE_INTERVAL = 15
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _SOURCE_TRIES = 16
-_DRAINS = 64
 
 
 class TcpRelay:
@@ -185,16 +185,50 @@ class Connection:
         self._held.detach(self)
         self._relay.connected(self)
         self._relay.live -= 1
-        for stream in (self._up, self._down):
+        for sock, stream in ((self._client, self._up), (self._upstream, self._down)):
+            finished = stream is not None and stream.ended is Ended.EOF
             if stream is not None:
                 stream.close()
-        self._up = self._down = None
-        for sock in (self._client, self._upstream):
-            if _unsent(sock):
-                _drain(sock)
-            elif how is Ended.RESET:
+            if not finished and _unsent(sock):
+                Farewell(self._relay.loop, sock)
+                continue
+            if how is Ended.RESET:
                 reset_on_close(sock)
             self._relay.loop.discard(sock)
+        self._up = self._down = None
+
+
+class Farewell:
+    """The last bytes on their way to a peer that is still sending.
+
+    To close now would answer what it sends with a reset, and the reset would destroy those bytes (RFC 1122
+    4.2.2.13): so what it sends is thrown away until it stops, or for `FAREWELL` seconds.
+    """
+
+    __slots__ = ("_loop", "_sock")
+
+    def __init__(self, loop: Loop, sock: socket.socket) -> None:
+        """`sock` is the farewell's from here on."""
+        self._loop = loop
+        self._sock = sock
+        _shut(sock)
+        loop.unwatch(sock.fileno())
+        loop.watch(sock.fileno(), _EDGES, self._on_event)
+        loop.later(FAREWELL, self._close)
+
+    def _on_event(self, events: int) -> None:
+        try:
+            while self._sock.recv(CHUNK):
+                pass
+        except BlockingIOError:
+            return
+        except OSError:
+            pass  # reset: that is an end, too
+        self._close()
+
+    def _close(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._loop.discard(self._sock)
 
 
 def start_connect(ip: str, port: int) -> socket.socket:
@@ -270,13 +304,3 @@ def _unsent(sock: socket.socket) -> int:
         return int(struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0])
     except OSError:
         return 0
-
-
-def _drain(sock: socket.socket) -> None:
-    """Throw away what came in: a close with unread bytes is a reset, which would destroy the unsent ones."""
-    try:
-        for _ in range(_DRAINS):
-            if not sock.recv(CHUNK):
-                return
-    except OSError:
-        pass  # empty, or dead

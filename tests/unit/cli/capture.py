@@ -40,30 +40,63 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("POST", "/images/reg.example:5000/x/y/push"): (200, PULL),
     ("GET", "/events"): (200, json.dumps(EVENT).encode() + b"\n"),
     ("GET", "/volumes/v"): (
-        200, {"CreatedAt": "2024-05-01T10:20:30Z", "Driver": "local", "Labels": None, "Mountpoint": "/v", "Name": "v",
-              "Options": None, "Scope": "local"},
+        200,
+        {
+            "CreatedAt": "2024-05-01T10:20:30Z",
+            "Driver": "local",
+            "Labels": None,
+            "Mountpoint": "/v",
+            "Name": "v",
+            "Options": None,
+            "Scope": "local",
+        },
     ),
     ("GET", "/containers/c/logs"): (200, LOG),
     ("GET", f"/containers/{CONTAINER}/logs"): (200, LOG),
     ("POST", "/commit"): (201, {"Id": "sha256:" + "c0de" * 16}),
     ("POST", "/containers/c/exec"): (201, {"Id": "e5ec" * 16}),
     ("GET", f"/exec/{'e5ec' * 16}/json"): (200, {"ExitCode": 0, "Running": False}),
-    ("GET", "/containers/c/changes"): (200, [{"Path": "/a", "Kind": 0}, {"Path": "/b", "Kind": 1}, {"Path": "/c", "Kind": 2}]),
+    ("GET", "/containers/c/changes"): (
+        200,
+        [{"Path": "/a", "Kind": 0}, {"Path": "/b", "Kind": 1}, {"Path": "/c", "Kind": 2}],
+    ),
     ("GET", "/containers/c/top"): (200, {"Titles": ["PID", "CMD"], "Processes": [["1", "sleep 1000"], ["17", "sh"]]}),
     ("GET", "/images/i/history"): (200, []),
     ("DELETE", "/images/i"): (200, [{"Untagged": "i:latest"}, {"Deleted": "sha256:" + "ab" * 32}]),
     ("GET", "/containers/c/json"): (
         200,
         {
-            "Id": CONTAINER, "Name": "/c", "Created": "2024-05-01T10:20:30.123456789Z", "Path": "sh", "Args": [],
-            "State": {"Status": "running", "Running": True, "Pid": 42, "ExitCode": 0, "StartedAt": "2024-05-01T10:20:31Z"},
-            "Config": {"Tty": False, "OpenStdin": False, "Image": "img", "Cmd": ["sh"], "Env": ["A=1"], "Labels": {"x": "y"}},
-            "HostConfig": {"NetworkMode": "n", "AutoRemove": False, "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": ""}]}},
+            "Id": CONTAINER,
+            "Name": "/c",
+            "Created": "2024-05-01T10:20:30.123456789Z",
+            "Path": "sh",
+            "Args": [],
+            "State": {
+                "Status": "running",
+                "Running": True,
+                "Pid": 42,
+                "ExitCode": 0,
+                "StartedAt": "2024-05-01T10:20:31Z",
+            },
+            "Config": {
+                "Tty": False,
+                "OpenStdin": False,
+                "Image": "img",
+                "Cmd": ["sh"],
+                "Env": ["A=1"],
+                "Labels": {"x": "y"},
+            },
+            "HostConfig": {
+                "NetworkMode": "n",
+                "AutoRemove": False,
+                "PortBindings": {"80/tcp": [{"HostIp": "", "HostPort": ""}]},
+            },
             "NetworkSettings": {
                 "Ports": {
                     "443/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8443"}, {"HostIp": "::", "HostPort": "8443"}],
                     "80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "32768"}, {"HostIp": "::", "HostPort": "32768"}],
-                    "80/udp": [{"HostIp": "127.0.0.1", "HostPort": "999"}], "81/tcp": None,
+                    "80/udp": [{"HostIp": "127.0.0.1", "HostPort": "999"}],
+                    "81/tcp": None,
                 },
                 "Networks": {"n": {"IPAddress": "10.0.0.2", "Aliases": ["a"]}},
             },
@@ -106,7 +139,9 @@ class CaptureServer:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self._thread.join()
@@ -139,7 +174,7 @@ class CaptureServer:
         while line := stream.readline():
             method, target, _ = line.decode().split(" ")
             headers: dict[str, str] = {}
-            while (header := stream.readline().decode().strip()):
+            while header := stream.readline().decode().strip():
                 name, _, value = header.partition(":")
                 headers[name.lower()] = value.strip()
             raw = self._body(stream, headers)
@@ -150,7 +185,9 @@ class CaptureServer:
             except ValueError:
                 body = raw.decode("latin-1")
             if path != "/_ping":
-                self.requests.append(Request(method, path, dict(parse_qsl(parts.query, keep_blank_values=True)), headers, body))
+                self.requests.append(
+                    Request(method, path, dict(parse_qsl(parts.query, keep_blank_values=True)), headers, body)
+                )
             self._answer(connection, method, path)
 
     @staticmethod
@@ -165,10 +202,20 @@ class CaptureServer:
         return whole
 
     def _answer(self, connection: socket.socket, method: str, path: str) -> None:
-        status, value = {**ANSWERS, **self.answers}.get((method, path), (204, None) if method == "DELETE" else (200, {}))
+        status, value = {**ANSWERS, **self.answers}.get(
+            (method, path), (204, None) if method == "DELETE" else (200, {})
+        )
         if method == "POST" and path.endswith(("/start", "/kill", "/stop")) and (method, path) not in self.answers:
             status, value = 204, None
-        body = b"OK" if path == "/_ping" else b"" if status == 204 else value if isinstance(value, bytes) else json.dumps(value).encode()
+        body = (
+            b"OK"
+            if path == "/_ping"
+            else b""
+            if status == 204
+            else value
+            if isinstance(value, bytes)
+            else json.dumps(value).encode()
+        )
         lines = [f"HTTP/1.1 {status} X", "Api-Version: 1.51", "Ostype: linux"]
         lines.append(f"Content-Type: {STREAM_TYPE if path.endswith('/logs') else 'application/json'}")
         if status != 204:

@@ -23,11 +23,23 @@ def record(docker: str, arguments: list[str]) -> dict[str, object]:
         path = Path(directory) / "s"
         with CaptureServer(path) as server:
             done = subprocess.run(
-                [docker, "-H", f"unix://{path}", *arguments], cwd=GOLDEN / "files", env=ENV, text=True, timeout=30,
-                stdin=subprocess.DEVNULL, capture_output=True, check=False,
+                [docker, "-H", f"unix://{path}", *arguments],
+                cwd=GOLDEN / "files",
+                env=ENV,
+                text=True,
+                timeout=30,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
             )
     sent = [request.comparable() for request in server.requests]
-    case = {"argv": arguments, "status": done.returncode, "stdout": done.stdout, "stderr": done.stderr, "requests": sent}
+    case = {
+        "argv": arguments,
+        "status": done.returncode,
+        "stdout": done.stdout,
+        "stderr": done.stderr,
+        "requests": sent,
+    }
     return dict(json.loads(json.dumps(case).replace(str(GOLDEN / "files"), "{dir}")))
 
 

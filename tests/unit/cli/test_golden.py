@@ -28,7 +28,9 @@ def comparable(case: dict[str, Any]) -> list[dict[str, Any]]:
     found = []
     for request in case["requests"]:
         method, path = request["method"], request["path"].replace(CONTAINER, "c")
-        verb = case["argv"][0] if case["argv"][0] not in ("container", "image", "network", "volume") else case["argv"][1]
+        verb = (
+            case["argv"][0] if case["argv"][0] not in ("container", "image", "network", "volume") else case["argv"][1]
+        )
         beside = (
             (verb == "run" and path.endswith("/wait")) or (verb == "exec" and method == "GET" and path.endswith("/json"))
             or (verb == "rm" and method == "GET") or path == "/build/prune" or (verb == "logs" and path.endswith("/json"))
@@ -51,7 +53,13 @@ def run(argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dic
     with CaptureServer(socket) as server, open(os.devnull, "rb") as stdin:
         status = main(argv, {**ENV, "LANDBRIDGE_HOST": f"unix://{socket}"}, stdin, out, err)
     sent = [request.comparable() for request in server.requests]
-    result = {"argv": argv, "status": status, "stdout": out.getvalue().decode(), "stderr": err.getvalue().decode(), "requests": sent}
+    result = {
+        "argv": argv,
+        "status": status,
+        "stdout": out.getvalue().decode(),
+        "stderr": err.getvalue().decode(),
+        "requests": sent,
+    }
     return dict(json.loads(json.dumps(result).replace(str(GOLDEN / "files"), "{dir}")))
 
 

@@ -21,17 +21,18 @@ def binding(ip: str, host: int, port: int = 80, proto: str = "tcp") -> Binding:
     return Binding(port=Port(port, proto), host_ip=ip, host_port=host)
 
 
-def test_a_network_is_three_elements_whatever_lives_on_it() -> None:
+def test_a_network_is_four_elements_whatever_lives_on_it() -> None:
     assert set(ruleset.network_elements(NET)) == {
         Element("bridges", BRIDGE),
         Element("same_network", f"{BRIDGE} . {BRIDGE}"),
+        Element("subnets", f"172.18.0.0/20 . {BRIDGE}"),
         Element("masqueraded", BRIDGE),
     }
 
 
 def test_internal_networks_have_no_way_out() -> None:
     found = {one.container for one in ruleset.network_elements(replace(NET, internal=True))}
-    assert found == {"bridges", "same_network", "internal"}
+    assert found == {"bridges", "same_network", "subnets", "internal"}
 
 
 def test_options_switch_icc_and_masquerade_off() -> None:
