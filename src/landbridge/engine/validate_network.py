@@ -214,5 +214,5 @@ def _subnet_problems(wanted: EndpointIpam, network: Network) -> list[str]:
 def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
         return ip_address(text)
-    except KeyError:
+    except ValueError:
         return None
