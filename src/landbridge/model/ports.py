@@ -99,6 +99,6 @@ def check_host_ip(text: str) -> str:
 
 
 def _number(text: str, whole: str) -> int:
-    if not (text.isascii() and text.isdigit()) or not 0 < int(text) < 65536:
+    if not (text.isascii() and text.isdigit() and len(text) < 10) or not 0 < int(text) < 65536:
         raise Invalid(f"invalid port specification: \"{whole}\"")
     return int(text)

@@ -9,6 +9,7 @@ from landbridge.engine.validate_network import check_endpoints
 from landbridge.errors import LandbridgeError, NotFound
 from landbridge.model.config import Config, EndpointConfig, EndpointIpam, HostConfig, LogConfig, Mount, VolumeOptions
 from landbridge.model.container import Container
+from landbridge.model.ports import PortBinding
 
 # Pieces that mean something here, and anything else.
 WORDS = st.sampled_from(
@@ -54,6 +55,8 @@ def test_requests(text: str, other: str) -> None:
         (Config(hostname=text, domainname=other), HostConfig()),
         (Config(env=(text,), working_dir=other, stop_signal=text), HostConfig()),
         (Config(), HostConfig(network_mode=text, extra_hosts=(other,))),
+        (Config(exposed_ports={text: {}}), HostConfig(port_bindings={other: ()})),
+        (Config(), HostConfig(port_bindings={"80": (PortBinding(host_ip=other, host_port=text),)})),
         (Config(), HostConfig(dns=(text,), dns_search=(other,), links=(text,))),
         (Config(), HostConfig(cpuset_cpus=text, cpuset_mems=other)),
         (Config(), HostConfig(ipc_mode=text, pid_mode=other, uts_mode=text)),
