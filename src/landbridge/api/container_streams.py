@@ -45,6 +45,7 @@ class ContainerStreamHandlers:
             tty=config.tty,
             detach_keys=keys,
             ends_with_input=config.tty or not config.stdin_once,
+            spool_directory=self._engine.settings.data_root,
         )
         past = request.query_bool("logs")
 

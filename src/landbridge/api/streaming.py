@@ -5,6 +5,7 @@ of it lets memory grow: output is read only as fast as the client takes it.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,10 +14,17 @@ from landbridge.api import streams
 from landbridge.api.duplex import Duplex
 from landbridge.api.request import Request
 from landbridge.api.response import MULTIPLEXED_STREAM, RAW_STREAM
+from landbridge.api.spool import Spool
+from landbridge.api.wire import ClientGone
 from landbridge.errors import Invalid
 from landbridge.model.process import Chunk
 
 NUMBERS = {"stdout": streams.STDOUT, "stderr": streams.STDERR}
+# How long a full spool waits for its client; the program waits as long.
+PATIENCE_SECONDS = 10.0
+
+log = logging.getLogger("landbridge.api")
+
 DEFAULT_DETACH = b"\x10\x11"  # ctrl-p ctrl-q
 
 
@@ -79,6 +87,7 @@ class Wanted:
     """Which streams a client asked for, and how the program has its terminal.
 
     `ends_with_input`: the connection ends when the client's input does (input the program keeps open after it).
+    `spool_directory`: where output waits for a slow client; empty: the program waits for the client.
     """
 
     stdin: bool
@@ -87,11 +96,13 @@ class Wanted:
     tty: bool
     detach_keys: bytes = DEFAULT_DETACH
     ends_with_input: bool = False
+    spool_directory: str = ""
 
 
 async def relay(program: Streams, duplex: Duplex, wanted: Wanted) -> bool:
     """Carry bytes both ways until the program's output ends or the client detaches; True when it detached."""
-    output = asyncio.ensure_future(_output(program, duplex, wanted))
+    carry = _spooled_output if wanted.spool_directory else _output
+    output = asyncio.ensure_future(carry(program, duplex, wanted))
     work: set[asyncio.Future[bool]] = {output}
     if wanted.stdin:
         work.add(asyncio.ensure_future(_input(program, duplex, wanted)))
@@ -116,6 +127,35 @@ async def _output(program: Streams, duplex: Duplex, wanted: Wanted) -> bool:
     async for chunk in program.output():
         if shown[chunk.stream]:
             await duplex.write(frame(NUMBERS[chunk.stream], chunk.data))
+    return False
+
+
+async def _spooled_output(program: Streams, duplex: Duplex, wanted: Wanted) -> bool:
+    """As `_output`, but the program goes on while the client does not read; a client that never does is let go."""
+    spool = Spool(wanted.spool_directory)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            filling = tasks.create_task(_fill(program, spool, wanted))
+            while data := await spool.get():
+                await duplex.write(data)
+            return filling.result()
+    except* ClientGone:
+        raise ClientGone from None
+    finally:
+        spool.close()
+
+
+async def _fill(program: Streams, spool: Spool, wanted: Wanted) -> bool:
+    frame = streams.writer(tty=wanted.tty)
+    shown = {"stdout": wanted.stdout, "stderr": wanted.stderr}
+    async for chunk in program.output():
+        if not shown[chunk.stream]:
+            continue
+        spool.put(frame(NUMBERS[chunk.stream], chunk.data))
+        if spool.full and not await spool.room(PATIENCE_SECONDS):
+            log.info("an attached client took nothing for %s s and is dropped", PATIENCE_SECONDS)
+            raise ClientGone
+    spool.end()
     return False
 
 

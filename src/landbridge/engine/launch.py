@@ -99,7 +99,8 @@ class Launch:
             log_size_max=_size((log.config or {}).get("max-size", "")),
             terminal=container.config.tty,
             stdin=container.config.open_stdin,
-            stdin_once=container.config.stdin_once,
+            # A terminal outlives its first visitor: detach and attach again (Docker ignores StdinOnce with a terminal).
+            stdin_once=container.config.stdin_once and not container.config.tty,
         )
 
     async def release(self, container: str) -> None:
