@@ -183,6 +183,23 @@ def test_a_reset_after_a_half_close_is_noticed_while_the_server_is_silent(proxy:
             release.set()
 
 
+def test_a_reset_by_the_server_after_its_half_close_ends_a_silent_client(proxy: Proxy) -> None:
+    read_to_the_end = threading.Event()
+
+    def leave(connection: socket.socket) -> None:
+        connection.shutdown(socket.SHUT_WR)
+        read_to_the_end.wait(30)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+
+    with serving(leave) as port:
+        proxy.control.must_hold(tcp_hold(8080, port))
+        with connect("::1", 8080) as client:
+            assert client.recv(1) == b""
+            assert proxy.stats()["connections"] == 1
+            read_to_the_end.set()
+            eventually(lambda: proxy.stats()["connections"] == 0)
+
+
 def test_an_early_answer_survives_an_unfinished_upload(proxy: Proxy) -> None:
     """The server answers and closes with input unread, which resets: the answer must get through all the same."""
     answer = b"too large " * 20_000

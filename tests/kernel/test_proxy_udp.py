@@ -5,7 +5,18 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
-from proxy_kit import Proxy, eventually, network, proxy, start_proxy, udp_hold
+from proxy_kit import (
+    Proxy,
+    connect,
+    echo,
+    eventually,
+    network,
+    proxy,
+    serving,
+    start_proxy,
+    tcp_hold,
+    udp_hold,
+)
 
 pytestmark = pytest.mark.kernel
 __all__ = ["network", "proxy", "start_proxy"]  # fixtures
@@ -127,6 +138,22 @@ def test_held_without_relay_drops(proxy: Proxy, count: int) -> None:
         client.sendto(b"relayed", ("::1", 5300))
         assert bounce(server) == b"relayed"
         assert client.recv(100) == b"relayed"
+
+
+def test_tcp_and_udp_asked_for_together(proxy: Proxy) -> None:
+    """A request of many bindings is packed; what listens and what does not must not be mixed up."""
+    with serving(echo, port=7000), datagrams("127.0.0.1", 7000) as server, datagrams("::1") as client:
+        proxy.control.must_hold(
+            *[hold(port, 7000) for port in range(5000, 5040) for hold in (tcp_hold, udp_hold)]
+        )
+        for port in (5000, 5039):
+            with connect("::1", port) as connection:
+                connection.sendall(b"stream")
+                assert connection.recv(10) == b"stream"
+            client.sendto(b"datagram", ("::1", port))
+            bounce(server)
+            assert client.recvfrom(10)[1][:2] == ("::1", port)
+        assert proxy.stats()["descriptors"] == 4
 
 
 def test_retarget_takes_the_flow_along(proxy: Proxy) -> None:

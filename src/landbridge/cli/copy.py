@@ -106,6 +106,8 @@ def from_container(session: Session, flags: Parsed, container: str, source: str,
 
 def to_container(session: Session, flags: Parsed, source: str, container: str, target: str) -> None:
     """Copy in: a file or directory, or a tar archive from stdin."""
+    if not target:
+        raise CommandError("no such directory")
     try:
         target, facts = follow(session, container, target)
         exists, into = True, bool(facts["mode"] & DIRECTORY)

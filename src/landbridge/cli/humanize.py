@@ -52,6 +52,21 @@ def ago(seconds: float) -> str:
     return f"{int(seconds / 3600) // 24 // 365} years"
 
 
+def natural_key(text: str) -> list[tuple[int, str]]:
+    """A key that sorts digits as numbers: `80` before `443`, `net2` before `net10`."""
+    parts: list[tuple[int, str]] = []
+    digits = ""
+    for character in text + "\0":
+        if character in "0123456789":
+            digits += character
+            continue
+        if digits:
+            parts += [(ord("0"), ""), (int(digits), "")]
+            digits = ""
+        parts.append((ord(character), ""))
+    return parts
+
+
 def short_id(identifier: str) -> str:
     """Twelve characters, without `sha256:`."""
     return identifier.partition(":")[2][:12] if ":" in identifier else identifier[:12]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from landbridge.cli.client import filters_text, quote
 from landbridge.cli.flags import Flag
+from landbridge.cli.humanize import natural_key
 from landbridge.cli.outcome import CommandError, DaemonError, ExitWith
 from landbridge.cli.ps import FORMAT
 from landbridge.cli.tables import Column, print_ids, print_rows, settings_format
@@ -58,7 +59,7 @@ def columns(*, truncate: bool) -> dict[str, Column]:
 
 def list_networks(session: Session, flags: Parsed) -> None:
     rows = session.client.get("/networks", {"filters": filters_text(flags["filter"])})
-    rows.sort(key=lambda row: row["Name"])
+    rows.sort(key=lambda row: natural_key(row["Name"]))
     truncate = not flags["no-trunc"]
     if flags["quiet"] and not flags["format"]:
         print_ids(session, (row["Id"][:12] if truncate else row["Id"] for row in rows))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from landbridge.cli.humanize import natural_key
 from landbridge.cli.lifecycle import container_path
 from landbridge.cli.outcome import CommandError
 from landbridge.cli.portlist import join_host
@@ -28,7 +29,7 @@ def show_ports(session: Session, flags: Parsed) -> None:
         if bindings is None:
             raise CommandError(f"Error: No public port '{wanted}' published for {name}")
         lines = [join_host(binding.get("HostIp", ""), binding.get("HostPort", "")) for binding in bindings]
-        for line in sorted(lines, key=_by_number):
+        for line in sorted(lines, key=natural_key):
             session.out(line)
         return
     lines = [
@@ -36,23 +37,8 @@ def show_ports(session: Session, flags: Parsed) -> None:
         for port, bindings in ports.items()
         for binding in bindings or []
     ]
-    for line in sorted(lines, key=_by_number):
+    for line in sorted(lines, key=natural_key):
         session.out(line)
-
-
-def _by_number(line: str) -> list[tuple[int, str]]:
-    """Natural order: runs of digits compare as numbers, so 80 comes before 443."""
-    parts: list[tuple[int, str]] = []
-    digits = ""
-    for character in line + "\0":
-        if character.isdigit():
-            digits += character
-            continue
-        if digits:
-            parts.append((int(digits) - 2**32, ""))
-            digits = ""
-        parts.append((ord(character), character))
-    return parts
 
 
 COMMANDS = {"container port": ((), show_ports)}

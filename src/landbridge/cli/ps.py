@@ -31,10 +31,11 @@ FLAGS = (
 )
 
 
-def own_names(row: dict[str, Any]) -> str:
-    """Names without their slash; names given by links (`/other/alias`) left out."""
+def names_text(row: dict[str, Any], *, truncate: bool) -> str:
+    """The container's own name; untruncated also the names links give it (`other/alias`)."""
     names = [name.removeprefix("/") for name in row.get("Names") or []]
-    return ",".join(name for name in names if "/" not in name)
+    own = [name for name in names if "/" not in name]
+    return ",".join(own[:1] or names if truncate else names)
 
 
 def size_text(row: dict[str, Any]) -> str:
@@ -75,7 +76,7 @@ def columns(*, truncate: bool) -> dict[str, Column]:
         "RunningFor": Column("CREATED", lambda row: humanize.ago(now - row.get("Created", 0)) + " ago"),
         "Status": Column("STATUS", lambda row: row.get("Status", "")),
         "Ports": Column("PORTS", lambda row: displayable_ports(row.get("Ports") or [])),
-        "Names": Column("NAMES", own_names),
+        "Names": Column("NAMES", lambda row: names_text(row, truncate=truncate)),
         "Size": Column("SIZE", size_text),
         "CreatedAt": Column("CREATED AT", lambda row: local_text(row.get("Created", 0))),
         "State": Column("STATE", lambda row: row.get("State", "")),
@@ -95,10 +96,14 @@ def list_containers(session: Session, flags: Parsed) -> None:
     """Ask for the list and print it."""
     last = 1 if flags["latest"] and "last" not in flags.given else flags["last"]
     form = "" if flags["quiet"] else settings_format(session, flags["format"], "psFormat")
+    if form not in ("", "table", "json"):
+        from landbridge.cli.rowtemplate import check_template  # the template engine costs 3 ms; only --format needs it
+
+        check_template(columns(truncate=True), form)
     query = {
         "all": flags["all"],
         "limit": last if last > 0 else "",
-        "size": flags["size"] or ".Size" in form,
+        "size": flags["size"] or ".Size" in form or "json .}}" in form,
         "filters": filters_text(flags["filter"]),
     }
     rows = session.client.get("/containers/json", query)

@@ -28,6 +28,7 @@ names: {{.Names}}
 labels: {{- pad .Labels 1 0}}
 ports: {{- pad .Ports 1 0}}
 """
+ROW_TYPE = "*formatter.ContainerContext"
 
 
 def compile_template(text: str) -> Template:
@@ -42,29 +43,38 @@ def _heading_of_label(name: str) -> str:
     return name.rpartition(".")[2].replace("-", " ").replace("_", " ")
 
 
-def print_template(
-    session: Session,
-    rows: Iterable[Any],
-    columns: dict[str, Column],
-    form: str,
-    type_name: str = "*formatter.ContainerContext",
-) -> None:
+def _source(form: str) -> str:
+    """The template in a format: without `table`, `\\t` and `\\n` made tabs and newlines."""
+    text = RAW_FORM if form == "raw" else form.removeprefix("table")
+    return text.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
+
+
+def _headings(columns: dict[str, Column]) -> Listing:
+    fields: dict[str, Any] = {name: column.heading for name, column in columns.items()}
+    return Listing({**fields, "Label": _heading_of_label}, ROW_TYPE)
+
+
+def check_template(columns: dict[str, Column], form: str) -> None:
+    """Find mistakes before anything is asked of the daemon. Raises: CommandError with Docker's words."""
+    template = compile_template(_source(form))
+    try:
+        template.render(_headings(columns))
+    except TemplateError as error:
+        raise CommandError(f"failed to execute template: {error}") from None
+
+
+def print_template(session: Session, rows: Iterable[Any], columns: dict[str, Column], form: str) -> None:
     """Print each row by the template `form`; after `table `, in columns under headings. Raises: CommandError."""
     table = form.startswith("table")
-    source = form.removeprefix("table") if table else RAW_FORM if form == "raw" and "RunningFor" in columns else form
-    source = source.strip(" ").replace("\\t", "\t").replace("\\n", "\n")
-    template = compile_template(source)
+    template = compile_template(_source(form))
     lines: list[str] = []
     try:
-        headings: dict[str, Any] = {name: column.heading for name, column in columns.items()}
-        headings["Label"] = _heading_of_label
-        heading = template.render(Listing(headings, type_name))  # also finds mistakes when there are no rows
         if table:
-            lines.append(heading)
+            lines.append(template.render(_headings(columns)))
         for row in rows:
-            fields = {name: column.value(row) for name, column in columns.items() if column.listed}
+            fields: dict[str, Any] = {name: column.value(row) for name, column in columns.items()}
             fields["Label"] = lambda key, row=row: str((row.get("Labels") or {}).get(key, ""))
-            lines.append(template.render(Listing(fields, type_name)))
+            lines.append(template.render(Listing(fields, ROW_TYPE)))
     except TemplateError as error:
         raise CommandError(f"failed to execute template: {error}") from None
     if table:

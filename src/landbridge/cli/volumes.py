@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from landbridge.cli.client import filters_text, quote
 from landbridge.cli.flags import Flag
+from landbridge.cli.humanize import natural_key
 from landbridge.cli.outcome import CommandError
 from landbridge.cli.ps import FORMAT
 from landbridge.cli.tables import Column, print_ids, print_rows, settings_format
@@ -50,7 +51,7 @@ def create_volume(session: Session, flags: Parsed) -> None:
 
 def list_volumes(session: Session, flags: Parsed) -> None:
     rows = session.client.get("/volumes", {"filters": filters_text(flags["filter"])}).get("Volumes") or []
-    rows.sort(key=lambda row: row["Name"])
+    rows.sort(key=lambda row: natural_key(row["Name"]))
     form = flags["format"] if flags["quiet"] else settings_format(session, flags["format"], "volumesFormat")
     if flags["quiet"] and not form:
         print_ids(session, (row["Name"] for row in rows))

@@ -40,8 +40,8 @@ async def finished(work: Awaitable[T]) -> T:
             cancelled = error
     if cancelled is None or task.cancelled():
         return task.result()
-    if (error := task.exception()) is not None:
-        log.warning("cancelled, and failed: %s", error)
+    if (failure := task.exception()) is not None:
+        log.warning("cancelled, and failed: %s", failure)
     raise cancelled
 
 

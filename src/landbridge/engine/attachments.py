@@ -23,7 +23,7 @@ from landbridge.model.network import Endpoint, IpamPool, Network, Sandbox
 from landbridge.network import bridge as bridge_driver
 from landbridge.network import gateways, ipam
 from landbridge.network.drivers import driver
-from landbridge.network.steps import Namespace, Routes, Step, Veth
+from landbridge.network.steps import Namespace, Routes, Step
 
 
 class Attachments:

@@ -1,10 +1,10 @@
 """Containers as records: created, renamed, attached to networks, removed. Their running is `engine.lifecycle`."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from landbridge.engine.apply import Undo
+from landbridge.engine.apply import Undo, finished
 from landbridge.engine.attachments import dns_names
 from landbridge.engine.images import Images
 from landbridge.engine.lifecycle import Lifecycle
@@ -14,12 +14,18 @@ from landbridge.engine.validate import Facts, check_endpoints, main_endpoint, no
 from landbridge.engine.validate_network import check_endpoint
 from landbridge.engine.volumes import Volumes
 from landbridge.engine.waits import Outcome
-from landbridge.errors import Conflict, Forbidden, LandbridgeError, NotFound
+from landbridge.errors import Conflict, Forbidden, LandbridgeError, NotFound, NotModified
 from landbridge.model import ids
 from landbridge.model.config import Config, EndpointConfig, HostConfig
 from landbridge.model.container import Act, Container, MountPoint, Phase, advance
 from landbridge.model.network import Network
 from landbridge.oci.merge import merged_config
+
+MOST_KILLS = 5  # a forced removal gives up on somebody who keeps starting the container
+
+
+class StillRunning(Conflict):
+    """Somebody started the container between the look and the removal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +75,11 @@ class Containers:
                 id=identity, name=name, created=time.time_ns(), image=image.id, path=words[0], args=words[1:],
                 config=config, host=host, endpoints=endpoints, mounts=mounts, joined_name=joined,
             )
-            await self.lifecycle.launch.make(container, self.images.lower_dirs(image))
             undo.push(lambda: self.lifecycle.launch.destroy(identity))
+            await self.lifecycle.launch.make(container, self.images.lower_dirs(image))
             self._check_name(name)
             self.state.containers.put(container)
-        self._reserve(container)
+        self._reserve(container, tuple(enumerate(endpoints)))
         self.lifecycle.emit("create", container)
         return container, checked.warnings
 
@@ -133,10 +139,10 @@ class Containers:
         planned = plan(config, host, self.volumes, self.state.container)
         return await self.volumes.realise(identity, planned, undo.push)
 
-    def _reserve(self, container: Container) -> None:
+    def _reserve(self, container: Container, endpoints: Iterable[tuple[int, EndpointConfig]]) -> None:
         """A static address belongs to the container from now on. Faults are left for the start to report."""
         attachments = self.stack.attachments
-        for order, config in enumerate(container.endpoints):
+        for order, config in endpoints:
             wanted = config.ipam_config
             network = self.state.networks.find(config.network)
             if network is not None and wanted and (wanted.ipv4_address or wanted.ipv6_address):
@@ -150,22 +156,26 @@ class Containers:
     async def remove(self, text: str, *, force: bool = False, volumes: bool = False) -> None:
         """Remove a container; with `force` a running one is killed first.
 
-        Raises: NotFound, Conflict when it runs and `force` is off.
+        Raises: NotFound, Conflict when it runs and `force` is off, or is being removed.
         """
-        container = self.state.container(text)
-        phase = container.state.phase
-        if phase is Phase.REMOVING:
-            raise Conflict(f"removal of container {container.id} is already in progress")
-        if container.state.running or phase is Phase.RESTARTING:
-            if not force:
-                state = "paused" if phase is Phase.PAUSED else phase.value
-                hint = "Unpause and then stop the container before attempting removal or force remove" if (
-                    phase is Phase.PAUSED) else "stop the container before removing or force remove"
-                raise Conflict(
-                    f'cannot remove container "/{container.name}": container is {state}: {hint}'
-                )
-            await self._kill_for_removal(container)
-        await self._remove(container.id, volumes=volumes)
+        identity = self.state.container(text).id
+        for attempt in range(MOST_KILLS):
+            async with self.lifecycle.locks.holding(identity):  # what is going on with it comes first
+                container = self.state.containers[identity]
+            phase = container.state.phase
+            if phase is Phase.REMOVING:
+                raise Conflict(f"removal of container {identity} is already in progress")
+            if container.state.running or phase is Phase.RESTARTING:
+                if not force or attempt == MOST_KILLS - 1:
+                    raise _still_there(container)
+                await self._kill_for_removal(container)
+                continue
+            try:
+                await self._remove(identity, volumes=volumes)
+                return
+            except StillRunning:
+                if not force:
+                    raise
 
     async def _kill_for_removal(self, container: Container) -> None:
         try:
@@ -173,7 +183,7 @@ class Containers:
                 await self.lifecycle.stop(container.id, timeout=0)
             else:
                 await self.lifecycle.kill(container.id, "SIGKILL")
-        except (Conflict, NotFound):
+        except (Conflict, NotFound, NotModified):
             pass  # it ended by itself meanwhile
 
     async def _remove_ended(self, identity: str) -> None:
@@ -190,21 +200,33 @@ class Containers:
             if container is None:
                 return
             if container.state.running:
-                raise Conflict(f'cannot remove container "/{container.name}": container is running: stop the'
-                               " container before removing or force remove")
-            removing = replace(container.state, phase=advance(container.state.phase, Act.REMOVE))
-            self.state.containers.put(replace(container, state=removing))
-            await self.stack.orphan(container)
-            await lifecycle.launch.destroy(identity)
-            for endpoint in self.state.endpoints_of(identity):
-                self.state.remove_endpoint(endpoint.id)
-            self.state.containers.remove(identity)
+                raise StillRunning(_still_there(container).message)
+            self._step(container, Act.REMOVE)
+            try:
+                await finished(self._dismantle(container))
+            except BaseException:
+                # Not to stay "removing" for ever: `rm` may be tried again.
+                if (left := self.state.containers.get(identity)) is not None:
+                    self._step(left, Act.FAIL_REMOVE)
+                raise
         lifecycle.hub.disappoint(identity)
         lifecycle.emit("destroy", container)
         lifecycle.waits.happened(identity, "removed", _outcome(container))
         lifecycle.waits.happened(identity, "exit", _outcome(container))
         if volumes:
             await self.volumes.remove_anonymous(container)
+
+    async def _dismantle(self, container: Container) -> None:
+        await self.stack.orphan(container)
+        await self.lifecycle.launch.destroy(container.id)
+        with self.state.store.transaction():
+            for endpoint in self.state.endpoints_of(container.id):
+                self.state.remove_endpoint(endpoint.id)
+            self.state.containers.remove(container.id)
+
+    def _step(self, container: Container, act: Act) -> None:
+        phase = advance(container.state.phase, act)
+        self.state.containers.put(replace(container, state=replace(container.state, phase=phase)))
 
     # Rename.
 
@@ -220,12 +242,21 @@ class Containers:
                 raise Conflict("Renaming a container with the same name as its current name")
             self._check_name(new)
             renamed = replace(container, name=new)
-            self.state.containers.put(renamed)
-            for endpoint in self.state.endpoints_of(container.id):
-                self.state.put_endpoint(replace(endpoint, names=dns_names(renamed, endpoint.config)))
+            self._name(renamed)
             if container.state.running:
-                await self.stack.presence.tell(self.stack.presence.record_changes(renamed))
+                presence, endpoints = self.stack.presence, self.state.endpoints_of(container.id)
+                try:
+                    await presence.tell(presence.record_changes(endpoints))
+                except BaseException:
+                    self._name(container)
+                    raise
         self.lifecycle.emit("rename", renamed, oldName=f"/{container.name}")
+
+    def _name(self, container: Container) -> None:
+        with self.state.store.transaction():
+            self.state.containers.put(container)
+            for endpoint in self.state.endpoints_of(container.id):
+                self.state.put_endpoint(replace(endpoint, names=dns_names(container, endpoint.config)))
 
     # Networks of a container.
 
@@ -241,21 +272,29 @@ class Containers:
         config = replace(config, network=network.name)
         async with self.lifecycle.locks.holding(container.id):
             container = self.state.containers[container.id]
+            if network.id not in self.state.networks:
+                raise NotFound(f"network {network_text} not found")
             existing = self.state.endpoint_on(container.id, network.id)
-            attached = existing is not None and existing.active
-            if attached and container.state.running:
+            if existing is not None and existing.active:
                 raise Forbidden(f"endpoint with name {container.name} already exists in network {network.name}")
-            known = [one for one in container.endpoints if self.state.networks.find(one.network) is network]
-            if not container.state.running:
-                kept = tuple(one for one in container.endpoints if one not in known)
-                if existing is not None:
-                    self.state.remove_endpoint(existing.id)
-                self.state.containers.put(replace(container, endpoints=(*kept, config)))
+            container = self._without(container, network)
+            if self.state.sandbox(container.id) is None:
+                order = len(container.endpoints)
+                self.state.containers.put(replace(container, endpoints=(*container.endpoints, config)))
+                self._reserve(container, ((order, config),))
                 return
             await self.stack.connect(container, network, config, self.lifecycle.launch.directory(container.id))
-            container = self.state.containers[container.id]
-            self.state.containers.put(replace(container, endpoints=(*container.endpoints, config)))
         self.stack.tell_one("connect", container, network)
+
+    def _without(self, container: Container, network: Network) -> Container:
+        """The container without what was only asked for on a network; a claim that is not up is given back."""
+        existing = self.state.endpoint_on(container.id, network.id)
+        if existing is not None:
+            self.state.remove_endpoint(existing.id)
+        return replace(container, endpoints=self._asked_without(container, network))
+
+    def _asked_without(self, container: Container, network: Network) -> tuple[EndpointConfig, ...]:
+        return tuple(one for one in container.endpoints if self.state.networks.find(one.network) is not network)
 
     async def disconnect(self, network_text: str, text: str, *, force: bool = False) -> None:
         """Detach a container from a network, at once when it runs.
@@ -273,15 +312,14 @@ class Containers:
             raise Forbidden("container cannot be disconnected from host network")
         async with self.lifecycle.locks.holding(container.id):
             container = self.state.containers[container.id]
-            kept = tuple(one for one in container.endpoints if self.state.networks.find(one.network) is not network)
             endpoint = self.state.endpoint_on(container.id, network.id)
-            if len(kept) == len(container.endpoints):
+            without = self._asked_without(container, network)
+            if endpoint is None and without == container.endpoints:
                 raise Forbidden(f"container {container.id} is not connected to network {network.name}")
-            self.state.containers.put(replace(container, endpoints=kept))
-            sandbox = self.state.sandbox(container.id)
-            if endpoint is None or sandbox is None or not endpoint.active:
+            if endpoint is None or not endpoint.active:
                 if endpoint is not None:
                     self.state.remove_endpoint(endpoint.id)
+                self.state.containers.put(replace(container, endpoints=without))
                 return
             await self.stack.disconnect(container, network, self.lifecycle.launch.directory(container.id))
         self.stack.tell_one("disconnect", container, network)
@@ -300,6 +338,14 @@ def _check_connectable(network: Network, container: Container, state: State) -> 
     if "none" in others or (network.name == "none" and others):
         raise Forbidden("container cannot be connected to multiple networks with one of the networks in private"
                         " (none) mode")
+
+
+def _still_there(container: Container) -> Conflict:
+    phase = container.state.phase
+    hint = "stop the container before removing or force remove"
+    if phase is Phase.PAUSED:
+        hint = "Unpause and then stop the container before attempting removal or force remove"
+    return Conflict(f'cannot remove container "/{container.name}": container is {phase.value}: {hint}')
 
 
 def _outcome(container: Container) -> Outcome:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from landbridge.engine.apply import Apply, Undo
 from landbridge.engine.state import State
-from landbridge.errors import Conflict, HoldFailed, Invalid
+from landbridge.errors import Conflict, HoldFailed, Internal, Invalid
 from landbridge.model.container import Container
 from landbridge.model.hold import Hold
 from landbridge.model.link import Flow
@@ -35,8 +35,8 @@ class Publish:
     async def publish(self, container: Container, sandbox: Sandbox, undo: Undo) -> Sandbox:
         """Hold the host ports and lead them to the container.
 
-        Raises: Conflict when a port is taken (by us: Docker's sentence and the holder's name; by another
-        program: its pid and name); nothing stays held then.
+        Raises: Internal (Docker answers 500) when a port is taken (by us: Docker's sentence and the holder's
+        name; by another program: its pid and name); nothing stays held then.
         """
         wants = publishing.wanted(container.config, container.host, self.settings.host_ip, ipv6=self.ipv6)
         target4, target6 = gateways.targets(self.state.endpoints_of(sandbox.container), self.state.networks.all())
@@ -56,7 +56,7 @@ class Publish:
                 busy.add((binding.port.proto, binding.host_port))
                 if len(choice.span) > 1 or (choice.span.dynamic and len(busy) < MOST_TRIES):
                     continue
-                raise Conflict(_taken(binding, error)) from None
+                raise Internal(self._failure(container, _taken(binding, error))) from None
             except BaseException:
                 self.state.reserve_ports(sandbox, ())
                 raise
@@ -79,10 +79,18 @@ class Publish:
         try:
             bindings = publishing.choose(wants, self.state.port_holders, container.sticky_ports, ephemeral, busy)
         except Conflict as error:
-            raise Conflict(error.message + self._holder(wants)) from None
+            raise Internal(self._failure(container, error.message + self._holder(wants))) from None
         dynamic = [one.host_port for one in bindings if any(w.span.dynamic and w.port == one.port for w in wants)]
         self._last = max([port for port in dynamic if port not in container.sticky_ports.values()], default=self._last)
         return bindings
+
+    def _failure(self, container: Container, reason: str) -> str:
+        """Docker's sentence around the reason; it names the endpoint that was to carry the ports."""
+        endpoints = gateways.ranked(self.state.endpoints_of(container.id), self.state.networks.all())
+        return (
+            "failed to set up container networking: driver failed programming external connectivity on endpoint"
+            f" {container.name} ({endpoints[0].id if endpoints else ''}): {reason}"
+        )
 
     def _holder(self, wants: Iterable[publishing.Wanted]) -> str:
         """`` (held by container web1)`` for the first fixed port another of our containers has."""

@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import listings
+
 CONTAINER = "4f1c" * 16
 PULL = (
     b'{"status":"Pulling from library/img","id":"latest"}\r\n{"status":"Pulling fs layer","progressDetail":{},"id":"abc"}\r\n'
@@ -29,10 +31,10 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("POST", "/containers/create"): (201, {"Id": CONTAINER, "Warnings": []}),
     ("POST", "/networks/create"): (201, {"Id": "9a7e" * 16, "Warning": ""}),
     ("POST", "/volumes/create"): (201, {"Name": "vol", "Driver": "local", "Mountpoint": "/v", "Scope": "local"}),
-    ("GET", "/containers/json"): (200, []),
-    ("GET", "/images/json"): (200, []),
-    ("GET", "/networks"): (200, []),
-    ("GET", "/volumes"): (200, {"Volumes": [], "Warnings": None}),
+    ("GET", "/containers/json"): (200, listings.containers),
+    ("GET", "/images/json"): (200, listings.images),
+    ("GET", "/networks"): (200, listings.networks),
+    ("GET", "/volumes"): (200, listings.volumes),
     ("POST", "/auth"): (200, {"Status": "Login Succeeded"}),
     ("POST", "/images/create"): (200, PULL),
     ("POST", "/images/load"): (200, b'{"stream":"Loaded image: img:latest\\n"}\r\n'),
@@ -61,7 +63,7 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
         [{"Path": "/a", "Kind": 0}, {"Path": "/b", "Kind": 1}, {"Path": "/c", "Kind": 2}],
     ),
     ("GET", "/containers/c/top"): (200, {"Titles": ["PID", "CMD"], "Processes": [["1", "sleep 1000"], ["17", "sh"]]}),
-    ("GET", "/images/i/history"): (200, []),
+    ("GET", "/images/i/history"): (200, listings.history),
     ("DELETE", "/images/i"): (200, [{"Untagged": "i:latest"}, {"Deleted": "sha256:" + "ab" * 32}]),
     ("GET", "/containers/c/json"): (
         200,
@@ -207,6 +209,7 @@ class CaptureServer:
         )
         if method == "POST" and path.endswith(("/start", "/kill", "/stop")) and (method, path) not in self.answers:
             status, value = 204, None
+        value = value() if callable(value) else value
         body = (
             b"OK"
             if path == "/_ping"

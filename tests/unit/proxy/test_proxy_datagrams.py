@@ -101,3 +101,20 @@ def test_the_flow_idle_for_longest_makes_room(clients: list[socket.socket]) -> N
     finally:
         world.close()
     assert world.relay.live == 0
+
+
+def test_a_refusal_of_an_earlier_datagram_does_not_cost_the_next(clients: list[socket.socket]) -> None:
+    world = World(max_flows=2)
+    address = world.server.getsockname()
+    try:
+        world.ask(clients[0], b"1")
+        (flow,) = world.relay._flows.values()
+        world.server.close()
+        flow.send(memoryview(b"2"))  # refused; on loopback the ICMP error is there at once
+        world.server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        world.server.bind(address)
+        world.server.settimeout(10)
+        flow.send(memoryview(b"3"))
+        assert world.server.recv(10) == b"3"
+    finally:
+        world.close()
