@@ -160,12 +160,11 @@ class Containers:
         """
         identity = self.state.container(text).id
         for attempt in range(MOST_KILLS):
+            if self.state.containers[identity].state.phase is Phase.REMOVING:
+                raise Conflict(f"removal of container {identity} is already in progress")
             async with self.lifecycle.locks.holding(identity):  # what is going on with it comes first
                 container = self.state.containers[identity]
-            phase = container.state.phase
-            if phase is Phase.REMOVING:
-                raise Conflict(f"removal of container {identity} is already in progress")
-            if container.state.running or phase is Phase.RESTARTING:
+            if container.state.running or container.state.phase is Phase.RESTARTING:
                 if not force or attempt == MOST_KILLS - 1:
                     raise _still_there(container)
                 await self._kill_for_removal(container)
@@ -194,35 +193,34 @@ class Containers:
             pass  # somebody was faster
 
     async def _remove(self, identity: str, *, volumes: bool) -> None:
-        lifecycle = self.lifecycle
-        async with lifecycle.locks.holding(identity):
+        async with self.lifecycle.locks.holding(identity):
             container = self.state.containers.get(identity)
             if container is None:
                 return
             if container.state.running:
                 raise StillRunning(_still_there(container).message)
             self._step(container, Act.REMOVE)
-            try:
-                await finished(self._dismantle(container))
-            except BaseException:
-                # Not to stay "removing" for ever: `rm` may be tried again.
-                if (left := self.state.containers.get(identity)) is not None:
-                    self._step(left, Act.FAIL_REMOVE)
-                raise
-        lifecycle.hub.disappoint(identity)
+            await finished(self._dismantle(container, volumes=volumes))
+
+    async def _dismantle(self, container: Container, *, volumes: bool) -> None:
+        lifecycle, identity = self.lifecycle, container.id
+        try:
+            await self.stack.orphan(container)
+            await lifecycle.launch.destroy(identity)
+        except BaseException:
+            # Not to stay "removing" for ever: the removal may be tried again.
+            self._step(self.state.containers[identity], Act.FAIL_REMOVE)
+            raise
+        with self.state.store.transaction():
+            for endpoint in self.state.endpoints_of(identity):
+                self.state.remove_endpoint(endpoint.id)
+            self.state.containers.remove(identity)
+        lifecycle.forget(identity)
         lifecycle.emit("destroy", container)
         lifecycle.waits.happened(identity, "removed", _outcome(container))
         lifecycle.waits.happened(identity, "exit", _outcome(container))
         if volumes:
             await self.volumes.remove_anonymous(container)
-
-    async def _dismantle(self, container: Container) -> None:
-        await self.stack.orphan(container)
-        await self.lifecycle.launch.destroy(container.id)
-        with self.state.store.transaction():
-            for endpoint in self.state.endpoints_of(container.id):
-                self.state.remove_endpoint(endpoint.id)
-            self.state.containers.remove(container.id)
 
     def _step(self, container: Container, act: Act) -> None:
         phase = advance(container.state.phase, act)

@@ -82,16 +82,23 @@ class Hub:
         session.give(await self.runtime.attach(container))
         return session
 
+    def expected(self, container: str) -> bool:
+        """Whether anybody waits for the container's streams."""
+        return container in self._waiting
+
     async def connect(self, container: str) -> None:
         """Give every waiting session its streams; called between create and start."""
         for session in self._waiting.pop(container, []):
-            if session.waiting:
-                session.give(await self.runtime.attach(container))
+            if not session.waiting:
+                continue
+            try:
+                attachment = await self.runtime.attach(container)
+            except BaseException:
+                self._waiting.setdefault(container, []).append(session)  # `disappoint` will tell it
+                raise
+            session.give(attachment)
 
     def disappoint(self, container: str) -> None:
         """The container did not start, or is gone: waiting clients see an end of stream."""
         for session in self._waiting.pop(container, []):
             session.give(None)
-
-
-

@@ -9,20 +9,23 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from landbridge.engine.apply import Undo
+from landbridge.engine.apply import Undo, finished
 from landbridge.engine.effects import Runtime
 from landbridge.engine.events import Events
 from landbridge.engine.hub import Hub
 from landbridge.engine.launch import Launch
 from landbridge.engine.locks import Locks
 from landbridge.engine.restart import Restarts, Sleep
+from landbridge.engine.signals import Signals
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
 from landbridge.engine.waits import Outcome, Waits
-from landbridge.errors import Conflict, LandbridgeError, NotFound, NotModified, StartFailed
+from landbridge.errors import Conflict, Invalid, LandbridgeError, NotFound, NotModified, StartFailed
 from landbridge.model.config import RestartPolicy
 from landbridge.model.container import Act, Container, Phase, advance
 from landbridge.model.container import State as ContainerState
@@ -30,9 +33,6 @@ from landbridge.model.process import ExitInfo
 from landbridge.model.signals import signal_number
 
 log = logging.getLogger(__name__)
-
-STOP_TIMEOUT = 10
-KILL_GRACE = 10
 
 
 class Lifecycle:
@@ -59,9 +59,9 @@ class Lifecycle:
         self.events = events
         self.waits = waits
         self.locks = locks
-        self.restarts = Restarts(self._restart_by_policy, sleep)
+        self.signals = Signals(state, runtime, waits, self.emit)
+        self.restarts = Restarts(self._after_back_off, sleep)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._keep_network: set[str] = set()  # being restarted: its sandbox, ports and names stay
         self.remove_ended: Callable[[str], Coroutine[None, None, None]] | None = None  # for --rm; set by Containers
 
     # Start.
@@ -73,7 +73,7 @@ class Lifecycle:
         container), StartFailed, Conflict (port taken)…; nothing is left half-made.
         """
         container = self.state.container(text)
-        async with self.locks.holding(*self._locked(container)):
+        async with self._holding(container.id):
             container = self.state.containers[container.id]
             if container.state.phase is Phase.PAUSED:
                 raise Conflict("cannot start a paused container, try unpause instead")
@@ -84,32 +84,43 @@ class Lifecycle:
             self.restarts.cancel(container.id)
             await self._launch(container, restart_count=0)
 
-    def _locked(self, container: Container) -> set[str]:
-        """A joined container's start may bring the owner's sandbox up: nobody else may do so meanwhile."""
-        names = {container.id}
+    @asynccontextmanager
+    async def _holding(self, identity: str) -> AsyncIterator[None]:
+        """The locks of a container and of the owner of its stack, which its start or end may bring up or take down.
+
+        Whom it joins may change while we wait: then we look again.
+        """
+        while True:
+            names = self._locked(identity)
+            async with self.locks.holding(*names):
+                if self._locked(identity) <= names:
+                    yield
+                    return
+
+    def _locked(self, identity: str) -> set[str]:
+        container = self.state.containers.get(identity)
         try:
-            names.add(self.stack.owner(container).id)
+            return {identity, self.stack.owner(container).id} if container else {identity}
         except LandbridgeError:
-            pass  # the launch itself will say what is wrong with it
-        return names
+            return {identity}  # the launch itself will say what is wrong with it
 
     async def _launch(self, container: Container, *, restart_count: int) -> None:
         advance(container.state.phase, Act.START)
         try:
             async with Undo() as undo:
                 started = await self._bring_up(container, undo)
-        except LandbridgeError as error:
+        except BaseException as error:
             code = error.exit_code if isinstance(error, StartFailed) else 128
-            await self._failed(container.id, error.message, code)
+            message = error.message if isinstance(error, LandbridgeError) else f"{type(error).__name__}: {error}"
+            await finished(self._failed(container.id, message, code))
             raise
-        self.state.containers.put(
-            replace(
-                self.state.containers[container.id],
-                state=replace(started, restart_count=restart_count, phase=Phase.RUNNING),
-            )
-        )
-        self.emit("start", self.state.containers[container.id])
+        current = self.state.containers[container.id]
+        state = replace(started, restart_count=restart_count, phase=Phase.RUNNING)
+        self.state.containers.put(replace(current, state=state))
+        self.emit("start", current)
         self._spawn(self._watch(container.id))
+        if self.hub.expected(container.id):
+            self._spawn(self.hub.connect(container.id))  # who came while the process was being started
 
     async def _bring_up(self, container: Container, undo: Undo) -> ContainerState:
         owner, sandbox = await self.stack.up(container, undo)
@@ -129,7 +140,7 @@ class Lifecycle:
         container = self.state.containers.get(identity)
         if container is None:
             return
-        await self._take_down(container)
+        await self.stack.down(container)
         phase = Phase.EXITED if container.state.phase is Phase.RESTARTING else container.state.phase
         state = replace(container.state, phase=phase, error=message, exit_code=code, pid=0, conmon_pid=0)
         self.state.containers.put(replace(container, state=state))
@@ -145,14 +156,15 @@ class Lifecycle:
             info = await self.runtime.exited(identity)
         except NotFound:
             return
-        async with self.locks.holding(identity):
+        async with self._holding(identity):
             container = self.state.containers.get(identity)
             if container is not None and container.state.running:
-                await self._ended(container, info)
+                await finished(self._ended(container, info))
 
     async def _ended(self, container: Container, info: ExitInfo) -> None:
-        state = container.state
-        again = self.restarts.delay(container, info.code) if container.id not in self._keep_network else None
+        identity, state = container.id, container.state
+        kept = self.stack.kept[identity] > 0  # it is being restarted: its stack stays as it is
+        again = None if kept else self.restarts.delay(container, info.code)
         ended = replace(
             state, phase=advance(state.phase, Act.EXIT if again is None else Act.BACK_OFF), pid=0, conmon_pid=0,
             exit_code=info.code, oom_killed=info.oom_killed, finished_at=info.finished_at, error="",
@@ -161,22 +173,27 @@ class Lifecycle:
         self.state.containers.put(replace(container, state=ended))
         if info.oom_killed:
             self.emit("oom", container)
-        await asyncio.gather(
-            self.runtime.delete(container.id),
-            self._take_down(self.state.containers[container.id], keep=again is not None),
-        )
-        await self.launch.release(container.id)
+        await self._clean_up(self.state.containers[identity], kept=kept, again=again is not None)
         seconds = max(0, info.finished_at - state.started_at) // 1_000_000_000
         self.emit("die", container, exitCode=str(info.code), execDuration=str(seconds))
-        self.waits.happened(container.id, "exit", Outcome(info.code))
+        self.waits.happened(identity, "exit", Outcome(info.code))
         if again is not None:
-            self.restarts.schedule(container.id, again)
-        elif container.host.auto_remove and container.id not in self._keep_network and self.remove_ended is not None:
-            self._spawn(self.remove_ended(container.id))
+            self.restarts.schedule(identity, again)
+        elif container.host.auto_remove and not kept and self.remove_ended is not None:
+            self._spawn(self.remove_ended(identity))
 
-    async def _take_down(self, container: Container, *, keep: bool = False) -> None:
-        if container.id not in self._keep_network:
-            await self.stack.down(container, keep=keep)
+    async def _clean_up(self, container: Container, *, kept: bool, again: bool) -> None:
+        """What a process leaves. Failures are logged: the container has ended whatever else goes wrong."""
+        work = [self.runtime.delete(container.id)]
+        if kept:
+            self.stack.tell("disconnect", container)
+        else:
+            work.append(self.stack.down(container, keep=again))
+        results = await asyncio.gather(*work, return_exceptions=True)
+        results += await asyncio.gather(self.launch.release(container.id), return_exceptions=True)
+        for error in results:
+            if error is not None:
+                log.error("after the end of %s", container.name, exc_info=error)
 
     # Stop, kill, restart, pause.
 
@@ -186,90 +203,76 @@ class Lifecycle:
         Raises: NotModified when it does not run, NotFound, Invalid (signal).
         """
         container = self.state.container(text)
-        if container.state.phase is Phase.RESTARTING:
-            await self._stop_restarting(container)
-            return
-        if not container.state.running:
-            raise NotModified(f"container {container.id} is not running")
-        self._mark_stopped(container)
-        await self._end(container, timeout, signame)
+        async with self._holding(container.id):  # a start in progress comes first
+            container = self.state.containers[container.id]
+            if not await self._give_up(container):
+                if not container.state.running:
+                    raise NotModified(f"container {container.id} is not running")
+                self._mark_stopped(container)
+        await self.signals.end(container, timeout, signame)
         self.emit("stop", container)
 
-    async def _stop_restarting(self, container: Container) -> None:
-        async with self.locks.holding(container.id):
-            self.restarts.cancel(container.id)
-            container = self.state.containers[container.id]
-            if container.state.phase is Phase.RESTARTING:
-                state = replace(container.state, phase=advance(Phase.RESTARTING, Act.EXIT), manually_stopped=True)
-                self.state.containers.put(replace(container, state=state))
-                await self._take_down(self.state.containers[container.id])
-        self.emit("stop", container)
+    async def _give_up(self, container: Container) -> bool:
+        """No restart after all: true when the container was waiting for one. With the locks held."""
+        self.restarts.cancel(container.id)
+        if container.state.phase is not Phase.RESTARTING:
+            return False
+        state = replace(container.state, phase=advance(Phase.RESTARTING, Act.EXIT), manually_stopped=True)
+        self.state.containers.put(replace(container, state=state))
+        await finished(self.stack.down(self.state.containers[container.id]))
+        self.waits.happened(container.id, "exit", Outcome(state.exit_code))
+        return True
 
     def _mark_stopped(self, container: Container) -> None:
         """Its restart policy no longer applies (``unless-stopped`` remembers it over daemon restarts)."""
         current = self.state.containers[container.id]
         self.state.containers.put(replace(current, state=replace(current.state, manually_stopped=True)))
 
-    async def _end(self, container: Container, timeout: int | None, signame: str) -> None:
-        number = signal_number(signame or container.config.stop_signal or "SIGTERM")
-        if timeout is None:
-            timeout = container.config.stop_timeout if container.config.stop_timeout is not None else STOP_TIMEOUT
-        done = self.waits.future(container.id, "exit")
-        if not self.state.containers[container.id].state.running:
-            done.cancel()
-            return
-        await self._signal(container, number)
-        try:
-            if timeout != 0 or number == signal.SIGKILL:
-                await asyncio.wait_for(asyncio.shield(done), None if timeout < 0 else max(timeout, 0.001))
-                return
-        except TimeoutError:
-            pass  # it did not listen: now it has no choice
-        if not done.done():
-            await self._signal(container, signal.SIGKILL)
-        await asyncio.wait_for(done, KILL_GRACE)
-
-    async def _signal(self, container: Container, number: int) -> None:
-        self.emit("kill", container, signal=str(int(number)))
-        if number == signal.SIGKILL and container.host.pid_mode not in ("", "private"):
-            self.runtime.kill_all(container.id, number)
-        self.runtime.kill(container.id, number)
-        if self.state.containers[container.id].state.phase is Phase.PAUSED and number == signal.SIGKILL:
-            await self.runtime.resume(container.id)  # a frozen process dies only when it thaws (cgroup v1)
-
     async def kill(self, text: str, signame: str = "") -> None:
         """Send a signal. SIGKILL returns when the container has ended. Raises: Conflict when it does not run."""
         container = self.state.container(text)
         number = signal_number(signame or "SIGKILL")
-        if not container.state.running:
-            raise Conflict(f"cannot kill container: {text}: container {container.id} is not running")
-        if number != signal.SIGKILL:
-            if number == signal_number(container.config.stop_signal or "SIGTERM"):
+        ending = number in (signal.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM"))
+        async with self._holding(container.id):  # a start in progress comes first
+            container = self.state.containers[container.id]
+            if ending and await self._give_up(container):
+                return
+            if not container.state.running:
+                raise Conflict(f"cannot kill container: {text}: container {container.id} is not running")
+            if ending:
                 self._mark_stopped(container)
-            await self._signal(container, number)
-            return
-        self._mark_stopped(container)
-        done = self.waits.future(container.id, "exit")
-        if self.state.containers[container.id].state.running:
-            await self._signal(container, number)
-            await asyncio.wait_for(done, KILL_GRACE)
+        if number == signal.SIGKILL:
+            await self.signals.kill(container)
+        else:
+            await self.signals.send(container, number, last=ending)
 
     async def restart(self, text: str, *, timeout: int | None = None, signame: str = "") -> None:
         """Stop (when running) and start again in the same sandbox: addresses, ports and joined containers stay."""
         container = self.state.container(text)
-        self._keep_network.add(container.id)
+        self.stack.kept[container.id] += 1
         try:
             if container.state.running:
-                await self._end(container, timeout, signame)
-            async with self.locks.holding(*self._locked(container)):
+                await self.signals.end(container, timeout, signame)
+                self.emit("stop", container)
+            async with self._holding(container.id):
                 current = self.state.containers[container.id]
                 self.restarts.cancel(current.id)
                 if not current.state.running:
-                    self._keep_network.discard(container.id)
                     await self._launch(current, restart_count=0)
+        except BaseException:
+            await finished(self._abandon(container.id))
+            raise
         finally:
-            self._keep_network.discard(container.id)
+            self.stack.kept[container.id] -= 1
+            self.stack.kept += Counter()  # drops what is at zero
         self.emit("restart", container)
+
+    async def _abandon(self, identity: str) -> None:
+        """A restart that did not come to its end must not leave the stack of a container that does not run."""
+        async with self._holding(identity):
+            container = self.state.containers.get(identity)
+            if container is not None and not container.state.running and container.state.phase is not Phase.RESTARTING:
+                await self.stack.down(container)
 
     async def pause(self, text: str) -> None:
         """Freeze. Raises: Conflict when not running or paused already."""
@@ -311,6 +314,8 @@ class Lifecycle:
     def waiting(self, text: str, condition: str) -> asyncio.Future[Outcome]:
         """As `wait`, but registered when this returns, so that nothing can happen unseen in between."""
         container = self.state.container(text)
+        if condition not in ("not-running", "next-exit", "removed"):
+            raise Invalid(f'invalid condition: "{condition}"')
         if condition == "removed":
             return self.waits.future(container.id, "removed")
         running = container.state.running or container.state.phase is Phase.RESTARTING
@@ -329,18 +334,19 @@ class Lifecycle:
         self._spawn(self._watch(container.id))
 
     async def start_by_policy(self) -> None:
-        """At boot: what ``always`` and ``unless-stopped`` say shall run, runs. Owners before those who join them."""
+        """At boot: what its restart policy says shall run, runs. Owners before those who join them."""
         due = [one for one in self.state.containers if not one.state.running and _due_at_boot(one)]
         for container in sorted(due, key=lambda one: bool(one.joins)):
-            await self._restart_by_policy(container.id)
+            await self._start_unasked(container.id, Phase.EXITED)
 
-    async def _restart_by_policy(self, identity: str) -> None:
-        container = self.state.containers.get(identity)
-        if container is None:
-            return
-        async with self.locks.holding(*self._locked(container)):
+    async def _after_back_off(self, identity: str) -> None:
+        await self._start_unasked(identity, Phase.RESTARTING)
+
+    async def _start_unasked(self, identity: str, phase: Phase) -> None:
+        """Start a container unless somebody changed its phase meanwhile. A failure is logged and ends its restarts."""
+        async with self._holding(identity):
             current = self.state.containers.get(identity)
-            if current is None or current.state.running or current.state.phase is Phase.REMOVING:
+            if current is None or current.state.phase is not phase:
                 return
             try:
                 await self._launch(current, restart_count=current.state.restart_count)
@@ -364,9 +370,14 @@ class Lifecycle:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("background work failed", exc_info=error)
 
+    def forget(self, identity: str) -> None:
+        """A container is gone: nobody waits for its streams or its restart any more."""
+        self.hub.disappoint(identity)
+        self.restarts.forget(identity)
+
     async def close(self) -> None:
         """Stop watching; containers go on."""
-        self.restarts.close()
+        await self.restarts.close()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -379,4 +390,8 @@ def _due_at_boot(container: Container) -> bool:
         return bool(state.started_at)
     if policy.name == "unless-stopped":
         return bool(state.started_at) and not state.manually_stopped
-    return policy.name == "on-failure" and state.phase is Phase.RESTARTING
+    tries = policy.maximum_retry_count
+    return (
+        policy.name == "on-failure" and bool(state.started_at) and state.exit_code != 0 and not state.manually_stopped
+        and (not tries or state.restart_count < tries)
+    )

@@ -4,16 +4,19 @@
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 
 from landbridge.model.container import Container
 
+log = logging.getLogger(__name__)
+
 FIRST = 0.1
 MOST = 60.0
-Sleep = Callable[[float], Awaitable[None]]
-
 SETTLED = 10.0  # seconds a container must have run for the delay to start over
+
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class Restarts:
@@ -24,6 +27,7 @@ class Restarts:
         self._sleep = sleep
         self._delays: dict[str, float] = {}
         self._due: dict[str, asyncio.Task[None]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def delay(self, container: Container, code: int) -> float | None:
         """Seconds until the next start, or None when the policy says it stays down."""
@@ -47,11 +51,16 @@ class Restarts:
 
         async def later() -> None:
             await self._sleep(seconds)
-            self._due.pop(container, None)
-            await self._again(container)
+            self._due.pop(container, None)  # from here on it is a start like any other
+            try:
+                await self._again(container)
+            except Exception:
+                log.exception("restart of %s", container)
 
         self.cancel(container)
-        self._due[container] = asyncio.get_running_loop().create_task(later())
+        task = self._due[container] = asyncio.get_running_loop().create_task(later())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def cancel(self, container: str) -> None:
         """No restart after all; twice is fine."""
@@ -59,6 +68,14 @@ class Restarts:
         if task is not None:
             task.cancel()
 
-    def close(self) -> None:
-        for container in tuple(self._due):
-            self.cancel(container)
+    def forget(self, container: str) -> None:
+        """The container is gone."""
+        self.cancel(container)
+        self._delays.pop(container, None)
+
+    async def close(self) -> None:
+        """No more restarts; one that has begun is cut short and leaves nothing."""
+        self._due.clear()
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from landbridge.errors import Conflict, NotFound, NotModified, StartFailed
+from landbridge.errors import NotFound
 from landbridge.model.container import Phase
 from rig import Rig, engine_test
 
