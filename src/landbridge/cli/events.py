@@ -5,7 +5,7 @@ from __future__ import annotations
 from landbridge.cli.client import filters_text
 from landbridge.cli.clock import nano_text
 from landbridge.cli.flags import Flag
-from landbridge.cli.jsontext import decode
+from landbridge.cli.jsontext import decode, encode, escape_html
 from landbridge.cli.outcome import CommandError
 from landbridge.cli.timestamps import api_time
 
@@ -44,7 +44,7 @@ def show_events(session: Session, flags: Parsed) -> None:
         if template is not None:
             session.write(_formatted(template, decode(line)) + "\n")
         elif form:
-            session.write(line + "\n")
+            session.write(escape_html(encode(decode(line))) + "\n")
         else:
             session.write(event_line(decode(line)) + "\n")
 

@@ -38,8 +38,11 @@ def image_path(name: str, action: str = "") -> str:
     return f"/images/{quote(name, '/:@')}{action}"
 
 
-def split_rows(image: dict[str, Any], *, digests: bool) -> list[dict[str, Any]]:
-    """One row per name of the image: repository, tag and digest beside the image's own fields."""
+def split_rows(image: dict[str, Any], *, digests: bool, asked: bool = False) -> list[dict[str, Any]]:
+    """One row per name of the image: repository, tag and digest beside the image's own fields.
+
+    With `digests` every tag has one row per digest; names without a tag show theirs only when `asked` (`--digests`).
+    """
     names: dict[str, tuple[list[str], list[str]]] = {}
     for text in image.get("RepoTags") or []:
         repository, _, tag = text.rpartition(":")
@@ -51,14 +54,10 @@ def split_rows(image: dict[str, Any], *, digests: bool) -> list[dict[str, Any]]:
             names.setdefault(repository, ([], []))[1].append(digest)
     rows = []
     for repository, (tags, found) in names.items():
-        if digests:
-            rows += [
-                {**image, "repository": repository, "tag": tag, "digest": d}
-                for tag in tags or [NONE]
-                for d in found or [NONE]
-            ]
-        else:
-            rows += [{**image, "repository": repository, "tag": tag, "digest": NONE} for tag in tags or [NONE]]
+        shown = (found if digests else []) or [NONE]
+        if not tags:
+            shown = found if asked else [""]
+        rows += [{**image, "repository": repository, "tag": tag, "digest": d} for tag in tags or [NONE] for d in shown]
     return rows or [{**image, "repository": NONE, "tag": NONE, "digest": NONE}]
 
 
@@ -100,8 +99,8 @@ def list_images(session: Session, flags: Parsed) -> None:
     images = session.client.get("/images/json", {"all": flags["all"], "filters": filters_text(filters)})
     truncate = not flags["no-trunc"]
     form = "" if flags["quiet"] else settings_format(session, flags["format"], "imagesFormat")
-    digests = flags["digests"] or ".Digest" in form
-    rows = [row for image in images for row in split_rows(image, digests=digests)]
+    digests = flags["digests"] or "{{.Digest}}" in form
+    rows = [row for image in images for row in split_rows(image, digests=digests, asked=flags["digests"])]
     if flags["quiet"] and not flags["format"]:
         print_ids(session, (humanize.short_id(row["Id"]) if truncate else row["Id"] for row in rows))
         return
@@ -166,7 +165,7 @@ def history_columns(*, truncate: bool, human: bool) -> dict[str, Column]:
 def show_history(session: Session, flags: Parsed) -> None:
     rows = session.client.get(image_path(flags.args[0], "/history"))
     truncate = not flags["no-trunc"]
-    if flags["quiet"]:
+    if flags["quiet"] and not flags["format"]:
         print_ids(session, (humanize.short_id(row["Id"]) if truncate else row["Id"] for row in rows))
         return
     shown = ["ID", "CreatedSince", "CreatedBy", "Size", "Comment"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from landbridge.cli.client import quote
 from landbridge.cli.flags import Flag
-from landbridge.cli.jsontext import decode, indent
+from landbridge.cli.jsontext import decode, encode, escape_html, indent
 from landbridge.cli.outcome import CommandError, DaemonError, ExitWith
 
 TYPE_CHECKING = False
@@ -62,7 +62,7 @@ def _print(session: Session, found: list[tuple[str, str]], form: str, template: 
     """Print the objects; gives the errors of applying the template."""
     if template is None:
         text = f"[{','.join(text for _, text in found)}]"
-        session.out(indent(text) if form == "" else text)
+        session.out(indent(text) if form == "" else escape_html(encode(decode(text))))
         return []
     from landbridge.cli.templatesyntax import TemplateError  # the template engine costs 3 ms; only --format needs it
     from landbridge.cli.templatevalues import shaped

@@ -107,13 +107,15 @@ def list_containers(session: Session, flags: Parsed) -> None:
         "filters": filters_text(flags["filter"]),
     }
     rows = session.client.get("/containers/json", query)
-    if flags["quiet"] and not flags["format"]:
+    if flags["quiet"]:
+        if flags["format"]:
+            session.err("WARNING: Ignoring custom format, because both --format and --quiet are set.")
         print_ids(session, (row["Id"] if flags["no-trunc"] else row["Id"][:12] for row in rows))
         return
     shown = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"]
     if flags["size"]:
         shown.append("Size")
-    print_rows(session, rows, columns(truncate=not flags["no-trunc"]), shown, form or flags["format"])
+    print_rows(session, rows, columns(truncate=not flags["no-trunc"]), shown, form)
 
 
 COMMANDS = {"container ls": (FLAGS, list_containers)}

@@ -36,7 +36,7 @@ def _index(value: Any, *keys: Any) -> Any:
             if not isinstance(key, int) or isinstance(key, bool):
                 raise ValueError(f"cannot index slice/array with type {type_name(key)}")
             if not 0 <= key < len(value):
-                raise ValueError(f"index out of range: {key}")
+                raise ValueError("reflect: slice index out of range")
             value = ord(value[key]) if isinstance(value, str) else value[key]
         else:
             raise ValueError(f"can't index item of type {type_name(value)}")
@@ -338,7 +338,9 @@ class Template:
             raise self._fail(self._place(operand), operand.text, message) from None
         if value is None:
             raise self._fail(self._place(operand), operand.text, f'nil data; no entry for key "{name}"')
-        raise self._fail(self._place(operand), operand.text, f"can't evaluate field {name} in type {type_name(value)}")
+        known = isinstance(self.scope[0][1], Listing)  # bare JSON has no types
+        kind = type_name(value) if known else "interface {}"
+        raise self._fail(self._place(operand), operand.text, f"can't evaluate field {name} in type {kind}")
 
     @staticmethod
     def _place(operand: Operand) -> int:

@@ -22,8 +22,9 @@ PULL = (
     b'{"status":"Pull complete","progressDetail":{},"id":"abc"}\r\n{"status":"Status: Downloaded newer image"}\r\n'
 )
 EVENT = {
-    "Type": "container", "Action": "die", "scope": "local", "time": 1714558830, "timeNano": 1714558830123456789,
-    "Actor": {"ID": "4f1c", "Attributes": {"name": "web", "image": "img", "exitCode": "0"}},
+    "Type": "container", "Action": "die",
+    "Actor": {"ID": "4f1c", "Attributes": {"exitCode": "0", "image": "img", "name": "web"}},
+    "scope": "local", "time": 1714558830, "timeNano": 1714558830123456789,
 }  # fmt: skip
 LOG = b"\x01\0\0\0\0\0\0\x04out\n\x02\0\0\0\0\0\0\x04err\n"
 STREAM_TYPE = "application/vnd.docker.multiplexed-stream"
@@ -76,9 +77,15 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
             "State": {
                 "Status": "running",
                 "Running": True,
+                "Paused": False,
+                "Restarting": False,
+                "OOMKilled": False,
+                "Dead": False,
                 "Pid": 42,
                 "ExitCode": 0,
+                "Error": "",
                 "StartedAt": "2024-05-01T10:20:31Z",
+                "FinishedAt": "0001-01-01T00:00:00Z",
             },
             "Config": {
                 "Tty": False,
