@@ -27,6 +27,7 @@ from landbridge.engine.attachments import Attachments
 from landbridge.engine.companions import Client, Companion, ProxyLink, ResolverLink
 from landbridge.engine.containers import Containers
 from landbridge.engine.contents import Contents
+from landbridge.engine.copies import Copies
 from landbridge.engine.disk import Disk
 from landbridge.engine.effects import SpecFacts
 from landbridge.engine.effects_images import ImageUser
@@ -66,6 +67,7 @@ from landbridge.oci.conmon import parse_record
 from landbridge.proxy.client import ProxyClient
 from landbridge.resolver.client import ResolverClient
 from landbridge.system import cgroups, probe, processes, sockets
+from landbridge.system.copying import HostCopying
 from landbridge.system.files import Files
 from landbridge.system.firewall import Firewall
 from landbridge.system.host import HostFacts, host_facts
@@ -172,6 +174,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         events=events,
         info=Info(settings=settings, state=state, images=images, choice=choice, host=host, apply=apply),
         contents=contents,
+        copies=Copies(state, lifecycle, contents, apply, HostCopying()),
         usage=Usage(state, apply, attachments, HostMeter(), memory=host.memory),
         updates=Updates(state, lifecycle, limits),
         prune=Prune(state, containers, networks, contents, events),

@@ -1,6 +1,7 @@
 """The table of all routes, by resource. The first that fits wins, so fixed paths come before patterns."""
 
 from landbridge.api import absent
+from landbridge.api.archives import ArchiveHandlers
 from landbridge.api.container_contents import ContentHandlers
 from landbridge.api.container_streams import ContainerStreamHandlers
 from landbridge.api.containers import ContainerHandlers
@@ -25,6 +26,7 @@ def routes(engine: Engine) -> list[Route]:
         *ContainerStreamHandlers(engine).routes(),
         *ExecHandlers(engine).routes(),
         *ContentHandlers(engine).routes(),
+        *ArchiveHandlers(engine).routes(),
         *ContainerHandlers(engine).routes(),
         *ImageHandlers(engine).routes(),
         *NetworkHandlers(engine).routes(),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from landbridge.engine.containers import Containers
 from landbridge.engine.contents import Contents
+from landbridge.engine.copies import Copies
 from landbridge.engine.disk import Disk
 from landbridge.engine.events import Events
 from landbridge.engine.execs import Execs
@@ -27,8 +28,8 @@ class Engine:
 
     `state` look-ups, `containers` (create, remove, rename, connect, disconnect), `lifecycle` (start, stop, kill,
     restart, pause, wait), `streams` (attach, logs, resize), `execs`, `networks`, `images`, `volumes`, `events`,
-    `info` (version, info), `contents` (changes, export, sizes, commit), `usage` (stats, top), `updates`, `prune`,
-    `disk` (df), `explain`.
+    `info` (version, info), `contents` (changes, export, sizes, commit), `copies` (cp), `usage` (stats, top),
+    `updates`, `prune`, `disk` (df), `explain`.
     """
 
     settings: Settings
@@ -43,6 +44,7 @@ class Engine:
     events: Events
     info: Info
     contents: Contents
+    copies: Copies
     usage: Usage
     updates: Updates
     prune: Prune

@@ -24,6 +24,13 @@ def pack_tree(root: str) -> Iterator[bytes]:
     return _Packer(None, None).run(root)
 
 
+def pack_entry(at: int, name: str, path: str) -> Iterator[bytes]:
+    """The archive of entry `name` of directory fd `at` and all below it, under the name `path`. Raises: OSError."""
+    found = os.stat(name, dir_fd=at, follow_symlinks=False)
+    yield from _Packer(None, None)._member(at, name, path, found)
+    yield _END
+
+
 def pack_diff(upper: str, whiteout: Rename, opaque: Rename) -> Iterator[bytes]:
     """The layer archive of an overlay upper directory: `whiteout` names the member that deletes a path,
     `opaque` the one that hides what is below a directory. Raises: OSError."""
@@ -48,7 +55,7 @@ class _Packer:
         for name in sorted(os.listdir(fd), key=os.fsencode):
             try:
                 found = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                yield from self._member(fd, name, f"{path}/{name}" if path else name, found)
+                yield from self._member(fd, name, f"{path.rstrip('/')}/{name}" if path else name, found)
             except FileNotFoundError:
                 continue  # removed while we walk: as if we had come later
 
