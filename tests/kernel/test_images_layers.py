@@ -42,6 +42,7 @@ def full() -> bytes:
         entry("shared/f", data=b"x", mode=0o640, uid=7, gid=8),
         entry("bin/sudo", LINK, linkname="bin/su"),
         entry("lib", SYM, linkname="usr/lib"),
+        entry("lib2", LINK, linkname="lib"),
         entry("null", CHR, devmajor=1, devminor=3, mode=0o666),
         entry("loop", BLK, devmajor=7, devminor=0, mode=0o660, gid=6),
         entry("pipe", FIFO, mode=0o600),
@@ -65,6 +66,7 @@ def test_everything_an_archive_says_is_there(store: LayerStore) -> None:
         "deep/without": "drwxr-xr-x 0:0",
         "deep/without/parents": "-rw-r--r-- 0:0 1",
         "lib": "lrwxrwxrwx 0:0 -> usr/lib",
+        "lib2": "lrwxrwxrwx 0:0 -> usr/lib",
         "loop": "brw-rw---- 0:6 7:0",
         "n" * 90: "drwxr-xr-x 0:0",
         "n" * 90 + "/" + "ü" * 90: "-rw-r--r-- 0:0 4",
@@ -345,6 +347,17 @@ def test_changes_are_listed_as_docker_does(store: LayerStore, tmp_path: Path) ->
     )
 
 
+def test_what_an_upper_layer_took_away_is_new_when_it_comes_back(store: LayerStore, tmp_path: Path) -> None:
+    middle = tar(entry("etc/.wh.group"), entry("var/log", DIR, mode=0o755), entry("var/log/.wh..wh..opq"))
+    with Overlay(store, tmp_path, BASE, middle) as overlay:
+        (overlay.merged / "etc/group").write_bytes(b"again")
+        (overlay.merged / "var/log/a").write_bytes(b"again")
+        (overlay.merged / "link").unlink()
+        found = store.changes(str(overlay.upper), overlay.lowers)
+    lines = [f"{change.kind} {change.path}" for change in found]
+    assert lines == ["C /etc", "A /etc/group", "D /link", "C /var", "C /var/log", "A /var/log/a"]
+
+
 def test_a_diff_on_top_of_the_base_is_the_container_again(store: LayerStore, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
@@ -354,6 +367,7 @@ def test_a_diff_on_top_of_the_base_is_the_container_again(store: LayerStore, tmp
         wanted = listing(overlay.merged)
         diff = b"".join(store.pack_diff(str(overlay.upper), whiteout_name, opaque_name))
         exported = b"".join(store.export(str(overlay.merged)))
+    assert b"trusted.overlay" not in diff
     with Overlay(store, two, BASE, diff) as overlay:
         assert listing(overlay.merged) == wanted
         assert (overlay.merged / "home/me/f").stat().st_nlink == 2

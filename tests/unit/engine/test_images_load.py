@@ -137,6 +137,38 @@ def test_a_load_nobody_waits_for_any_more_leaves_nothing() -> None:
     asyncio.run(go())
 
 
+def test_a_load_left_while_a_layer_is_unpacked_leaves_nothing() -> None:
+    async def go() -> None:
+        engine = Engine()
+        messages = engine.images.load(stream(archive(["app"], [b"quick", b"slow"])[0]))
+        async for message in messages:
+            if engine.layers.waiting.is_set() and message.current > 0:
+                engine.layers.gate.set()
+                break
+        await messages.aclose()
+        assert engine.quiet()
+        assert engine.layers.kept == {}
+
+    asyncio.run(go())
+
+
+def test_layers_of_a_load_in_progress_are_not_collected() -> None:
+    async def go() -> None:
+        engine = Engine()
+        await engine.add("other", layers=[b"other"])
+        data, identity = archive(["app"], [b"quick", b"slow"])
+        task = asyncio.ensure_future(engine.load(data))
+        await asyncio.to_thread(engine.layers.waiting.wait, 60)
+        await engine.images.remove("other")
+        await engine.images.prune()
+        engine.layers.gate.set()
+        await task
+        assert engine.images.lower_dirs(engine.images.get(identity)) == ("/layers/layer3", "/layers/layer2")
+        assert sorted(engine.layers.kept) == ["layer2", "layer3"]
+
+    asyncio.run(go())
+
+
 def test_many_loads_of_the_same_at_once_make_one_layer() -> None:
     async def go() -> None:
         engine = Engine()

@@ -122,7 +122,7 @@ def test_a_hidden_image_comes_back_when_it_is_loaded_again() -> None:
         await engine.images.remove("app", force=True)
         await engine.add("app")
         engine.users.clear()
-        await engine.images.release()
+        await engine.restart().start()
         assert engine.images.resolve("app").id == image.id
         assert engine.images.lower_dirs(image) == ("/layers/layer1",)
 
