@@ -4,13 +4,13 @@ import base64
 import json
 import stat
 
-from landbridge.api.clock import stamp
 from landbridge.api.request import Request
 from landbridge.api.response import TAR, Empty, Response, Stream
 from landbridge.api.router import Route
 from landbridge.engine.copies import PutOptions
 from landbridge.engine.engine import Engine
 from landbridge.model.path import PathStat
+from landbridge.model.stamp import format_ns
 
 # Go's os.FileMode: its own bits for kinds of files, beside the nine permission bits.
 _KINDS = {
@@ -29,7 +29,7 @@ def go_mode(mode: int) -> int:
 def stat_header(found: PathStat) -> tuple[str, str]:
     """What clients of `cp` read before they decide what to do."""
     shown = {
-        "name": found.name, "size": found.size, "mode": go_mode(found.mode), "mtime": stamp(found.mtime),
+        "name": found.name, "size": found.size, "mode": go_mode(found.mode), "mtime": format_ns(found.mtime),
         "linkTarget": found.link_target,
     }  # fmt: skip
     text = json.dumps(shown, separators=(",", ":"))

@@ -28,7 +28,8 @@ class HostCopying:
             found = os.stat(name, dir_fd=at, follow_symlinks=False)
             target = _target(root, root_fd, path) if (found.st_mode & 0o170000) == 0o120000 else ""
             return PathStat(
-                name=base_name(path), size=found.st_size, mode=found.st_mode, mtime=found.st_mtime_ns, link_target=target
+                name=base_name(path), size=found.st_size, mode=found.st_mode, mtime=found.st_mtime_ns,
+                link_target=target,
             )
 
     def get(self, root: str, path: str, name: str) -> Generator[bytes, None, None]:
