@@ -306,6 +306,21 @@ def test_ports_asked_for_together_can_be_given_up_one_by_one(proxy: Proxy) -> No
         assert inodes().keys() == {5000}
 
 
+def test_a_flood_of_clients_neither_locks_the_daemon_out_nor_keeps_a_port(start_proxy: Callable[..., Proxy]) -> None:
+    proxy = start_proxy("--max-files", "400")
+    with serving(echo, port=5000), contextlib.ExitStack() as stack:
+        proxy.control.must_hold(*[tcp_hold(port, 5000, "0.0.0.0", key=str(port)) for port in range(9000, 9100)])
+        for _ in range(200):
+            stack.enter_context(connect("127.0.0.1", 9000))
+        eventually(lambda: proxy.stats()["connections"] > 100)
+        with contextlib.closing(Control(proxy.path)) as successor:
+            assert successor.call("hello")["connections"] < 200, "it was no flood: this test proved nothing"
+            successor.must_hold(tcp_hold(9100, 5000, "0.0.0.0"))
+            assert successor.call("release", keys=["9050"])["ok"]
+            assert can_take("tcp", "0.0.0.0", 9050)
+            assert not can_take("tcp", "0.0.0.0", 9051)
+
+
 def test_losing_the_controller_changes_nothing(proxy: Proxy) -> None:
     script = """
 import sys, time

@@ -353,10 +353,10 @@ def test_out_of_descriptors_leaves_clients_waiting_until_some_are_free(start_pro
             client.sendall(b"x")
         assert clients[0].recv(1) == b"x"
         assert not is_readable(clients[-1], 0.5)
-        for client in clients[:80]:
+        for client in clients[:130]:
             client.close()
         assert clients[-1].recv(1) == b"x"
-        for client in clients[80:]:
+        for client in clients[130:]:
             client.close()
 
 

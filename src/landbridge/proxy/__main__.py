@@ -6,7 +6,6 @@ stays behind then but the lock file.
 
 import argparse
 import os
-import resource
 import select
 import signal
 import socket
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from landbridge.errors import LandbridgeError
 from landbridge.proxy.control import Control
+from landbridge.proxy.limits import Limits
 from landbridge.proxy.loop import Loop
 from landbridge.proxy.porch import Porch
 from landbridge.proxy.table import HoldTable
@@ -22,7 +22,7 @@ from landbridge.proxy.tcp import TcpRelay
 from landbridge.proxy.udp import IDLE_TIMEOUT, MAX_FLOWS, UdpRelay
 from landbridge.proxy.unixsocket import listen
 
-# Of the descriptors, what holds leave for relayed connections: an eighth, and at least this many.
+# Of the descriptors, what holds leave for relayed connections and for the headroom: an eighth, at least this many.
 RESERVE = 192
 
 
@@ -34,50 +34,43 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--udp-idle", type=float, default=IDLE_TIMEOUT, help="seconds until an idle UDP flow ends")
     options = parser.parse_args(argv)
     try:
-        limit = raise_limit(options.max_files)
+        limits = Limits(options.max_files)
         listener, lock = listen(options.socket)
     except (OSError, LandbridgeError) as error:
         print(f"landbridge-proxy: {error}", file=sys.stderr)
         return 1
     try:
-        serve(listener, limit, options.udp_idle)
+        serve(listener, limits, options.udp_idle)
     finally:
         options.socket.unlink(missing_ok=True)
         os.close(lock)
     return 0
 
 
-def serve(listener: socket.socket, limit: int, udp_idle: float) -> None:
-    """Answer at `listener` and hold ports with up to `limit` descriptors, until told to end."""
+def serve(listener: socket.socket, limits: Limits, udp_idle: float) -> None:
+    """Answer at `listener` and hold ports within `limits`, until told to end."""
     loop = Loop()
     end_on_signals(loop)
     tcp = TcpRelay(loop)
-    udp = UdpRelay(loop, udp_idle, min(MAX_FLOWS, limit // 8))
+    udp = UdpRelay(loop, udp_idle, min(MAX_FLOWS, limits.total // 8))
     streams = Porch(loop, tcp.serve)
     datagrams = Porch(loop, udp.serve)
-    table = HoldTable(streams=streams, datagrams=datagrams, max_descriptors=limit - max(limit // 8, RESERVE))
+    table = HoldTable(
+        streams=streams,
+        datagrams=datagrams,
+        max_descriptors=limits.total - max(limits.total // 8, RESERVE),
+        later=loop.later,
+    )
 
     def traffic() -> dict[str, int]:
         return {"connections": tcp.live, "accepted": tcp.accepted, "flows": udp.live}
 
-    control = Control(loop, listener, table, traffic)
+    control = Control(loop, listener, table, limits, traffic)
     loop.run()
     control.close()
     table.clear()
     tcp.close()
     loop.close()
-
-
-def raise_limit(wanted: int) -> int:
-    """Allow this process `wanted` descriptors, or as many as it may have. Returns how many that is."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, wanted))
-        return wanted
-    except (OSError, ValueError):
-        # Raising the hard limit takes CAP_SYS_RESOURCE, and never goes beyond fs.nr_open.
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        return hard
 
 
 def end_on_signals(loop: Loop) -> None:

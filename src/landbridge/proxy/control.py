@@ -11,11 +11,13 @@ import socket
 from collections.abc import Callable
 
 from landbridge.errors import HoldFailed
+from landbridge.proxy.limits import Limits
 from landbridge.proxy.loop import Loop
 from landbridge.proxy.protocol import BadRequest, Lines, Request, answer, failure_to_json, parse_request, refusal
 from landbridge.proxy.table import HoldTable
 
 READ = 256 * 1024
+BACK_OFF = 0.1
 
 
 class Peer:
@@ -70,16 +72,22 @@ class Control:
     """Listens on the control socket and carries requests to the table."""
 
     def __init__(
-        self, loop: Loop, listener: socket.socket, table: HoldTable, traffic: Callable[[], dict[str, int]]
+        self,
+        loop: Loop,
+        listener: socket.socket,
+        table: HoldTable,
+        limits: Limits,
+        traffic: Callable[[], dict[str, int]],
     ) -> None:
         """`traffic()` gives the relays' counters for `stats`."""
         self._loop = loop
         self._listener = listener
         self._table = table
+        self._limits = limits
         self._traffic = traffic
         self._peers: set[Peer] = set()
         self._owner: Peer | None = None
-        loop.watch(listener.fileno(), select.EPOLLIN, self._on_connect)
+        self._listen()
 
     def forget(self, peer: Peer) -> bool:
         """`peer` is gone. Returns whether it was known."""
@@ -101,7 +109,8 @@ class Control:
                 self._owner.hang_up()
             self._owner = peer
         try:
-            return answer(request.seq, **self._do(request))
+            with self._limits.headroom():
+                return answer(request.seq, **self._do(request))
         except HoldFailed as failure:
             return refusal(request.seq, failure_to_json(failure))
 
@@ -136,10 +145,17 @@ class Control:
             **self._traffic(),
         }
 
+    def _listen(self) -> None:
+        self._loop.watch(self._listener.fileno(), select.EPOLLIN, self._on_connect)
+
     def _on_connect(self, events: int) -> None:
         try:
-            sock, _ = self._listener.accept()
+            with self._limits.headroom():
+                sock, _ = self._listener.accept()
         except OSError:
-            return  # gone again, or no descriptors left: it will be retried or time out
+            # Gone again, or even the last descriptors are in use: let them wait instead of asking all the time.
+            self._loop.unwatch(self._listener.fileno())
+            self._loop.later(BACK_OFF, self._listen)
+            return
         sock.settimeout(0.0)
         self._peers.add(Peer(self, self._loop, sock))

@@ -6,7 +6,7 @@ reads or writes messages, and nothing moves traffic.
 """
 
 import errno
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace as with_changes
 
 from landbridge.errors import HoldFailed
@@ -18,19 +18,31 @@ from landbridge.proxy.packer import Packer
 from landbridge.proxy.porch import Porch
 from landbridge.proxy.protocol import Retarget
 
+SETTLE_AGAIN = 0.2
+
 
 class HoldTable:
     """What is held, by key."""
 
-    def __init__(self, *, streams: Porch, datagrams: Porch, max_descriptors: int) -> None:
-        """`streams` and `datagrams` wait at the doors; holds together use up to `max_descriptors`."""
+    def __init__(
+        self,
+        *,
+        streams: Porch,
+        datagrams: Porch,
+        max_descriptors: int,
+        later: Callable[[float, Callable[[], None]], None],
+    ) -> None:
+        """`streams` and `datagrams` wait at the doors; holds together use up to `max_descriptors`; `later(seconds,
+        callback)` is the loop's."""
         self._streams = streams
         self._datagrams = datagrams
         self._max_descriptors = max_descriptors
+        self._later = later
         self._spares = Spares()
         self._held: dict[str, Held] = {}
         # Places of doors that could not be closed for want of descriptors.
         self._owed: dict[Door, set[int]] = {}
+        self._settling = False
         self.descriptors = 0
         self.ports = 0
 
@@ -174,8 +186,15 @@ class HoldTable:
             try:
                 door.drop(places)
             except OSError:
+                if not self._settling:
+                    self._settling = True
+                    self._later(SETTLE_AGAIN, self._settle_again)
                 return
             del self._owed[door]
+
+    def _settle_again(self) -> None:
+        self._settling = False
+        self._settle()
 
     def _porch(self, hold: Hold) -> Porch:
         return self._datagrams if hold.proto == "udp" else self._streams
