@@ -328,7 +328,10 @@ class Rig:
             kept = owner.state.phase is Phase.RESTARTING or self.attachments.users(owner.id)
             assert kept, f"the sandbox of {owner.name} stands for nobody"
         for container in running.values():
-            owner = self.attachments.owner(container) if container.joins else container
+            try:
+                owner = self.attachments.owner(container)
+            except NotFound:
+                continue  # the owner was removed under it
             assert owner.host.network_mode == "host" or self.state.sandbox(owner.id), f"{container.name} has no stack"
         assert not self.locks._locks, "locks left behind"
 

@@ -205,6 +205,7 @@ class Containers:
     async def _dismantle(self, container: Container, *, volumes: bool) -> None:
         lifecycle, identity = self.lifecycle, container.id
         try:
+            await lifecycle.clear(identity)
             await self.stack.orphan(container)
             await lifecycle.launch.destroy(identity)
         except BaseException:
@@ -240,14 +241,16 @@ class Containers:
                 raise Conflict("Renaming a container with the same name as its current name")
             self._check_name(new)
             renamed = replace(container, name=new)
+            presence, endpoints = self.stack.presence, self.state.endpoints_of
+            before = presence.record_changes(endpoints(container.id))
             self._name(renamed)
-            if container.state.running:
-                presence, endpoints = self.stack.presence, self.state.endpoints_of(container.id)
-                try:
-                    await presence.tell(presence.record_changes(endpoints))
-                except BaseException:
-                    self._name(container)
-                    raise
+            try:
+                if container.state.running:
+                    async with Undo() as undo:
+                        await presence.tell(presence.record_changes(endpoints(container.id)), undo, back=before)
+            except BaseException:
+                self._name(container)
+                raise
         self.lifecycle.emit("rename", renamed, oldName=f"/{container.name}")
 
     def _name(self, container: Container) -> None:

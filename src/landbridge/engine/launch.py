@@ -62,6 +62,10 @@ class Launch:
         """config.json and conmon's sockets; lives as long as the process."""
         return f"{self.settings.exec_root}/bundles/{container}"
 
+    def has_process(self, container: str) -> bool:
+        """Whether the bundle is in use, or was not cleared after its last use."""
+        return bool(self.files.read(f"{self.bundle(container)}/config.json"))
+
     # The life of these.
 
     async def make(self, container: Container, lowers: Sequence[str]) -> None:

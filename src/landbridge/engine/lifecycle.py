@@ -20,13 +20,12 @@ from landbridge.engine.events import Events
 from landbridge.engine.hub import Hub
 from landbridge.engine.launch import Launch
 from landbridge.engine.locks import Locks
-from landbridge.engine.restart import Restarts, Sleep
+from landbridge.engine.restart import Restarts, Sleep, due_at_boot
 from landbridge.engine.signals import Signals
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
 from landbridge.engine.waits import Outcome, Waits
 from landbridge.errors import Conflict, Invalid, LandbridgeError, NotFound, NotModified, StartFailed
-from landbridge.model.config import RestartPolicy
 from landbridge.model.container import Act, Container, Phase, advance
 from landbridge.model.container import State as ContainerState
 from landbridge.model.process import ExitInfo
@@ -335,7 +334,7 @@ class Lifecycle:
 
     async def start_by_policy(self) -> None:
         """At boot: what its restart policy says shall run, runs. Owners before those who join them."""
-        due = [one for one in self.state.containers if not one.state.running and _due_at_boot(one)]
+        due = [one for one in self.state.containers if not one.state.running and due_at_boot(one)]
         for container in sorted(due, key=lambda one: bool(one.joins)):
             await self._start_unasked(container.id, Phase.EXITED)
 
@@ -352,6 +351,14 @@ class Lifecycle:
                 await self._launch(current, restart_count=current.state.restart_count)
             except LandbridgeError as error:
                 log.warning("restart of %s failed: %s", current.name, error)
+
+    async def clear(self, identity: str) -> None:
+        """What a start or an end that went wrong left of a process and its mounts; nothing is no error."""
+        bundle = self.launch.bundle(identity)
+        if self.launch.has_process(identity):
+            self.runtime.adopt(identity, bundle=bundle, pid=0, conmon_pid=0)
+            await self.runtime.delete(identity)
+        await self.launch.release(identity)
 
     # Small things.
 
@@ -381,17 +388,3 @@ class Lifecycle:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _due_at_boot(container: Container) -> bool:
-    policy: RestartPolicy = container.host.restart_policy
-    state = container.state
-    if policy.name == "always":
-        return bool(state.started_at)
-    if policy.name == "unless-stopped":
-        return bool(state.started_at) and not state.manually_stopped
-    tries = policy.maximum_retry_count
-    return (
-        policy.name == "on-failure" and bool(state.started_at) and state.exit_code != 0 and not state.manually_stopped
-        and (not tries or state.restart_count < tries)
-    )

@@ -10,12 +10,13 @@ from landbridge.engine.events import Events
 from landbridge.engine.state import State
 from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
 from landbridge.model import ids
+from landbridge.model.names import RemoveNetwork
 from landbridge.model.network import PREDEFINED, RESERVED, IpamPool, Network, NetworkRequest, Subnet
 from landbridge.model.settings import Settings
 from landbridge.network import bridge as bridge_driver
 from landbridge.network import ipam
 from landbridge.network.drivers import driver
-from landbridge.network.steps import Step
+from landbridge.network.steps import Names, Step
 
 
 class Networks:
@@ -46,7 +47,7 @@ class Networks:
             async with Undo() as undo:
                 await self.apply.run(driver(network.driver).create(network, self.mtu), undo)
         except BaseException:
-            self.state.networks.remove(network.id)
+            self._withdraw(network)
             raise
         self.events.emit("network", "create", network.id, _attributes(network))
         return network
@@ -205,19 +206,27 @@ class Networks:
             raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({users})")
         if network.config_only and any(other.config_from == network.name for other in self.state.networks):
             raise Forbidden(f"configuration network {network.name!r} is in use")
-        # The claims of stopped containers go with the network (Docker: they do not hold it).
-        for endpoint in list(self.state.endpoints_on(network.id)):
-            self.state.remove_endpoint(endpoint.id)
-        self.state.networks.remove(network.id)
-        await self.apply.run_forgiving(removal(network, self.mtu))
-        self.events.emit("network", "destroy", network.id, _attributes(network))
+        self._withdraw(network)
+        steps = (*removal(network, self.mtu), Names(changes=(RemoveNetwork(network.id),)))
+        try:
+            await self.apply.run_forgiving(steps)
+        finally:  # also when the request was cancelled meanwhile
+            self.events.emit("network", "destroy", network.id, _attributes(network))
+
+    def _withdraw(self, network: Network) -> None:
+        """The claims of stopped containers go with the network (Docker: they do not hold it)."""
+        with self.state.store.transaction():
+            for endpoint in self.state.endpoints_on(network.id):
+                self.state.remove_endpoint(endpoint.id)
+            self.state.networks.remove(network.id)
 
     def unused(self) -> list[Network]:
-        """User-defined networks no container, running or not, is attached to."""
-        return [
-            network for network in self.state.networks
-            if network.name not in PREDEFINED and not any(self.state.endpoints_on(network.id))
-        ]
+        """User-defined networks no container, running or not, is attached to or was made for."""
+        find = self.state.networks.find
+        asked = [find(one.network) for container in self.state.containers for one in container.endpoints]
+        used = {network.id for network in asked if network is not None}
+        used |= {network.id for network in self.state.networks if any(self.state.endpoints_on(network.id))}
+        return [one for one in self.state.networks if one.name not in PREDEFINED and one.id not in used]
 
 
 def removal(network: Network, mtu: int) -> tuple[Step, ...]:

@@ -126,8 +126,11 @@ class Publish:
             return sandbox
         target4, target6 = gateways.targets(self.state.endpoints_of(sandbox.container), self.state.networks.all())
         steps = publication(sandbox, target4, target6)
-        await self.apply.run_forgiving([step.inverse() for step in reversed(steps)] + [_forget(sandbox.published)])
-        return self.state.reserve_ports(sandbox, ())
+        try:
+            await self.apply.run_forgiving([step.inverse() for step in reversed(steps)] + [_forget(sandbox.published)])
+        finally:  # also when the request was cancelled meanwhile
+            sandbox = self.state.reserve_ports(sandbox, ())
+        return sandbox
 
     async def move(
         self, container: Container, before: tuple[str, str], after: tuple[str, str], undo: Undo

@@ -15,6 +15,7 @@ from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.presence import asker_of, names_of, record_of
 from landbridge.engine.publish import holds
 from landbridge.engine.state import State
+from landbridge.errors import LandbridgeError
 from landbridge.model.container import Container, Phase
 from landbridge.model.hold import Hold
 from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
@@ -66,6 +67,17 @@ def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def default_routes(world: World) -> tuple[Step, ...]:
+    """The default routes of every sandbox, as they should be: a crash may have come before they followed a change."""
+    by_container = _by_container(world.endpoints.values())
+    steps = []
+    for sandbox in world.sandboxes.values():
+        after = gateways.routes(sandbox.path, by_container.get(sandbox.container, ()), world.networks)
+        if after.gateway4 or after.gateway6:
+            steps.append(Routes(after=after, before=after))
+    return tuple(steps)
+
+
 def _no_veth(name: str) -> Veth:
     return Veth(spec=VethSpec(host_name=name, ifname="", sandbox="", bridge="", mac=""), present=False)
 
@@ -84,14 +96,15 @@ class Reconcile:
 
     async def boot(self) -> None:
         """Take up what a former daemon left, clear away what nobody owns, restore what is missing."""
-        running = [one for one in self.state.containers if one.state.running]
-        facts = await self.facts()
-        self._drop_lost_sandboxes(facts)
-        await self.repair()
-        for container in running:
-            self.lifecycle.resume_watching(container)
-        await self._finish_removals()
         self._settle_interrupted()
+        self._settle_sandboxes(await self.facts())
+        await self._clear_processes()
+        await self.repair()
+        await self.apply.run_forgiving(default_routes(self.state.world()))
+        for container in self.state.containers:
+            if container.state.running:
+                self.lifecycle.resume_watching(container)
+        await self._finish_removals()
 
     async def repair(self) -> None:
         """Links, namespaces, rules, names and held ports as the store says."""
@@ -133,31 +146,49 @@ class Reconcile:
         for key, reason in lost.items():
             log.warning("published port %s could not be held again: %s", key, reason)
 
-    def _drop_lost_sandboxes(self, facts: Facts) -> None:
-        """After a reboot the namespaces are gone: forget them, keep the claims."""
-        for sandbox in tuple(self.state.world().sandboxes.values()):
-            if facts.pins.get(sandbox.path) is not None:
-                continue
-            for endpoint in self.state.endpoints_of(sandbox.container):
-                self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
-            self.state.remove_sandbox(sandbox.container)
-        for sandbox in tuple(self.state.world().sandboxes.values()):
-            if sandbox.container not in self.state.containers:
-                self.state.remove_sandbox(sandbox.container)
-
-    async def _finish_removals(self) -> None:
-        """A removal cut short goes on to its end."""
-        for container in self.state.containers:
-            if container.state.phase is Phase.REMOVING:
-                self._set_phase(container, Phase.DEAD)
-                if self.lifecycle.remove_ended is not None:
-                    await self.lifecycle.remove_ended(container.id)
-
     def _settle_interrupted(self) -> None:
-        """A start or back-off cut short: the container is what its last finished step made it."""
+        """A start, back-off or change of networks cut short: all is what its last finished step made it."""
         for container in self.state.containers:
             if container.state.phase is Phase.RESTARTING:
                 self._set_phase(container, Phase.EXITED)
+            asked = {network.id for one in container.endpoints
+                     if (network := self.state.networks.find(one.network)) is not None}
+            for endpoint in self.state.endpoints_of(container.id):
+                if endpoint.network not in asked:
+                    self.state.remove_endpoint(endpoint.id)
+
+    def _settle_sandboxes(self, facts: Facts) -> None:
+        """Sandboxes nobody lives in any more go, and those whose namespace a reboot took; claims stay.
+
+        Only a running owner publishes.
+        """
+        for sandbox in self.state.world().sandboxes.values():
+            owner = self.state.containers.get(sandbox.container)
+            if owner is None or facts.pins.get(sandbox.path) is None or not self.attachments.users(owner.id):
+                for endpoint in self.state.endpoints_of(sandbox.container):
+                    self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
+                self.state.remove_sandbox(sandbox.container)
+            elif not owner.state.running and sandbox.published:
+                self.state.reserve_ports(sandbox, ())
+
+    async def _clear_processes(self) -> None:
+        """What a start or an end that was cut short left of processes and mounts."""
+        for container in self.state.containers:
+            if not container.state.running:
+                await self.lifecycle.clear(container.id)
+
+    async def _finish_removals(self) -> None:
+        """A removal cut short goes on to its end, as does that of a ``--rm`` container that ended unseen."""
+        for container in self.state.containers:
+            if container.state.phase in (Phase.REMOVING, Phase.DEAD):
+                self._set_phase(container, Phase.DEAD)
+            elif container.state.running or not (container.host.auto_remove and container.state.started_at):
+                continue
+            if self.lifecycle.remove_ended is not None:
+                try:
+                    await self.lifecycle.remove_ended(container.id)
+                except LandbridgeError as error:
+                    log.error("cannot remove %s: %s", container.name, error)
 
     def _set_phase(self, container: Container, phase: Phase) -> None:
         self.state.containers.put(replace(container, state=replace(container.state, phase=phase)))

@@ -79,3 +79,14 @@ class Restarts:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def due_at_boot(container: Container) -> bool:
+    """Whether a container that does not run shall, now that the daemon is there again (Docker's rules)."""
+    policy, state = container.host.restart_policy, container.state
+    if not state.started_at:
+        return False
+    if policy.name == "on-failure":
+        tries = policy.maximum_retry_count
+        return state.exit_code != 0 and not state.manually_stopped and (not tries or state.restart_count < tries)
+    return policy.name == "always" or (policy.name == "unless-stopped" and not state.manually_stopped)

@@ -17,7 +17,7 @@ from landbridge.errors import Conflict, LandbridgeError
 from landbridge.model.config import EndpointConfig
 from landbridge.model.container import Container, Phase
 from landbridge.model.names import RemoveRecord
-from landbridge.model.network import Endpoint, Network, Sandbox
+from landbridge.model.network import Network, Sandbox
 from landbridge.network import gateways
 
 
@@ -121,8 +121,11 @@ class Stack:
     async def disconnect(self, container: Container, network: Network, directory: str) -> None:
         """One network less for a container whose sandbox is up; published ports move to the next gateway, or away.
 
-        Only the moving can fail (a port), and then nothing has changed; the rest is tear-down.
+        Only the moving can fail, and then nothing has changed; the rest is tear-down. Once begun it goes to its end.
         """
+        await finished(self._disconnect(container, network, directory))
+
+    async def _disconnect(self, container: Container, network: Network, directory: str) -> None:
         sandbox = self._standing(container)
         endpoint = self.state.endpoint_on(container.id, network.id)
         assert endpoint is not None
@@ -135,9 +138,6 @@ class Stack:
             current = self.state.containers[container.id]
             kept = tuple(one for one in current.endpoints if self.state.networks.find(one.network) is not network)
             self.state.containers.put(replace(current, endpoints=kept))
-        await finished(self._cut_off(container, endpoint, sandbox, directory))
-
-    async def _cut_off(self, container: Container, endpoint: Endpoint, sandbox: Sandbox, directory: str) -> None:
         await self.presence.forget(endpoint, self.presence.asker_changes(container, sandbox))
         await self.attachments.detach(endpoint, sandbox)
         self.presence.refresh_files(container, directory)

@@ -1,4 +1,7 @@
-"""Every effect of an operation fails once, and every operation is cut once at every effect: nothing is left half-made."""
+"""Every effect of every operation fails once, is cut once and is the last before a crash: nothing stays half-made.
+
+The operations are not told apart by their steps: effects are counted, and the n-th one is chosen for every n.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -8,7 +11,6 @@ import pytest
 
 from landbridge.errors import Internal, LandbridgeError
 from landbridge.model.container import Phase
-from landbridge.model.network import NetworkRequest
 from rig import Rig
 
 Step = Callable[[Rig], Awaitable[object]]
@@ -45,54 +47,169 @@ async def joined_first(rig: Rig) -> None:
     await rig.create("side", net="container:web")
 
 
-# name → (what is there before, the operation). Each must be all or nothing.
-OPERATIONS: Mapping[str, tuple[Step, Step]] = {
+async def joined_running(rig: Rig) -> None:
+    await joined(rig)
+    await rig.lifecycle.start("side")
+
+
+async def ended(rig: Rig) -> None:
+    await running(rig)
+    await rig.lifecycle.stop("web")
+
+
+async def ends(rig: Rig) -> None:
+    await rig.end("web", 3)
+
+
+async def restarting(rig: Rig) -> None:
+    await two_networks(rig)
+    await rig.run("web", net="one", ports={"80/tcp": "8080"}, restart="always")
+    await rig.end("web")
+
+
+async def back_off_over(rig: Rig) -> None:
+    rig.sleeper.wake()
+    await rig.settle()
+
+
+# name → (what is there before, the operation). These happen wholly or not at all.
+ATOMIC: Mapping[str, tuple[Step, Step]] = {
     "start": (fresh, lambda rig: rig.lifecycle.start("web")),
     "start of a joined container": (joined, lambda rig: rig.lifecycle.start("side")),
     "start of a joined container before its owner": (joined_first, lambda rig: rig.lifecycle.start("side")),
     "create": (two_networks, lambda rig: rig.create("web", net="one", ip="10.1.0.9")),
-    "network create": (two_networks, lambda rig: rig.networks.create(NetworkRequest(name="three"))),
+    "network create": (two_networks, lambda rig: rig.network("three")),
     "connect": (alone, lambda rig: rig.connect("two", "web", aliases=("w",))),
     "connect that moves the gateway": (alone, lambda rig: rig.connect("two", "web", gw_priority=5)),
+    "rename": (running, lambda rig: rig.containers.rename("web", "www")),
 }  # fmt: skip
 
-
-async def failing(rig: Rig, before: Step, operation: Step, number: int, *, late: bool) -> bool:
-    """Let the `number`-th effect fail; false when the operation has fewer."""
-    await before(rig)
-    rig.check()
-    outline = rig.outline()
-    rig.faults.fail(number, late=late)
-    try:
-        await operation(rig)
-        happened = not rig.faults.pending
-        if happened and not late:
-            pytest.fail(f"effect {number} ({rig.faults.calls[number - 1]}) failed and nobody noticed")
-        return happened
-    except Internal:
-        calls = list(rig.faults.calls)
-    rig.faults.watch()
-    await rig.settle()
-    assert rig.outline() == outline, f"after a failure of {calls[number - 1]}"
-    rig.check()
-    return True
+# These can only go forward: whatever fails on the way, all else is done.
+FORWARD: Mapping[str, tuple[Step, Step]] = {
+    "end": (running, ends),
+    "stop": (running, lambda rig: rig.lifecycle.stop("web")),
+    "end of a joined container": (joined_running, lambda rig: rig.lifecycle.stop("side")),
+    "end of an owner others joined": (joined_running, lambda rig: rig.lifecycle.stop("web")),
+    "end before a back-off": (restarting, back_off_over),
+    "restart": (running, lambda rig: rig.lifecycle.restart("web")),
+    "remove": (ended, lambda rig: rig.containers.remove("web")),
+    "forced removal": (joined_running, lambda rig: rig.containers.remove("web", force=True)),
+    "disconnect of the gateway": (running, lambda rig: rig.containers.disconnect("one", "web")),
+    "disconnect of the only network": (alone, lambda rig: rig.containers.disconnect("one", "web")),
+    "network remove": (ended, lambda rig: rig.networks.remove("two")),
+}  # fmt: skip
+ALL = {**ATOMIC, **FORWARD}
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["undone", "unanswered"])
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_a_failure_leaves_nothing(name: str, late: bool, tmp_path: Path) -> None:
-    before, operation = OPERATIONS[name]
+def each_effect(tmp_path: Path, name: str, one: Callable[[Rig, int], Awaitable[bool]]) -> None:
+    """`one(rig, n)` for n = 1, 2, …, each on an engine of its own, until it says that there is no n-th effect."""
 
     async def go() -> None:
         number, more = 1, True
         while more:
-            rig = await Rig(tmp_path / f"db{number}").boot()
-            more = await failing(rig, before, operation, number, late=late)
+            rig = await Rig(tmp_path / f"{number}.db").boot()
+            await ALL[name][0](rig)
+            await rig.settle()
+            rig.check()
+            rig.faults.watch()
+            more = await one(rig, number)
             await rig.stop()
             number += 1
-        assert number > 3, "no effect at all"
+        assert number > 2, "no effect at all"
 
     asyncio.run(go())
+
+
+@pytest.mark.parametrize("manner", ["undone", "unanswered"])
+@pytest.mark.parametrize("name", ATOMIC)
+def test_a_failure_leaves_nothing(name: str, manner: str, tmp_path: Path) -> None:
+    async def fail(rig: Rig, number: int) -> bool:
+        outline = rig.outline()
+        rig.faults.fail(number, late=manner == "unanswered")
+        try:
+            await ALL[name][1](rig)
+            if manner == "undone" and not rig.faults.pending:
+                pytest.fail(f"effect {number} ({rig.faults.calls[number - 1]}) failed and nobody noticed")
+            return not rig.faults.pending
+        except Internal:
+            await rig.settle()
+        assert rig.outline() == outline, f"after a failure of {rig.faults.calls[number - 1]}"
+        rig.check()
+        await ALL[name][1](rig)  # nothing is in the way of another try
+        await rig.settle()
+        rig.check()
+        return True
+
+    each_effect(tmp_path, name, fail)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_cancelled_request_leaves_nothing_half_made(name: str, tmp_path: Path) -> None:
+    async def cut(rig: Rig, number: int) -> bool:
+        task = asyncio.ensure_future(ALL[name][1](rig))
+        rig.faults.watch(hook=lambda count, what: task.cancel() if count == number else None)
+        try:
+            await task
+            happened = len(rig.faults.calls) >= number
+        except asyncio.CancelledError:
+            happened = True
+        rig.faults.watch()
+        await rig.settle()
+        rig.check()
+        return happened
+
+    each_effect(tmp_path, name, cut)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_daemon_killed_anywhere_finds_its_way_at_the_next_boot(name: str, tmp_path: Path) -> None:
+    async def kill(rig: Rig, number: int) -> bool:
+        found: list[Rig] = []
+
+        def photograph(count: int, what: str) -> None:
+            if count == number:
+                found.append(rig.photograph(tmp_path / f"{number}.left.db"))
+
+        rig.faults.watch(hook=photograph)
+        await ALL[name][1](rig)
+        await rig.settle()
+        rig.faults.watch()
+        for left in found:
+            await left.boot()
+            try:
+                left.check()
+            except AssertionError as error:
+                raise AssertionError(f"killed before {rig.faults.calls}") from error
+            if name != "network remove":  # nothing is in the way of what comes next
+                for container in left.state.containers:
+                    if not container.state.running:
+                        await left.lifecycle.start(container.id)
+            left.check()
+            await left.stop()
+        return bool(found)
+
+    each_effect(tmp_path, name, kill)
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_a_failure_on_the_way_down_stops_nothing_else(name: str, tmp_path: Path) -> None:
+    """What failed is there until the next boot, which puts it right."""
+
+    async def fail(rig: Rig, number: int) -> bool:
+        rig.faults.fail(number)
+        try:
+            await ALL[name][1](rig)
+        except LandbridgeError:
+            pass  # a restart may fail at its second half, a removal at its first
+        await rig.settle()
+        happened = not rig.faults.pending
+        rig.faults.watch()
+        assert not rig.locks._locks
+        await rig.again()
+        rig.check()
+        return happened
+
+    each_effect(tmp_path, name, fail)
 
 
 def test_a_failed_start_says_why_in_its_state(tmp_path: Path) -> None:
