@@ -1,7 +1,7 @@
 """Streams of bytes, by iterator: what compressed them, and undoing it.
 
 Everything here is pull-driven and bounded: a decompressor never makes more than STEP bytes at once,
-whatever the archive claims. zstd is known by its mark and refused: Python 3.11 has no decoder for it.
+whatever the archive claims.
 """
 
 import bz2
@@ -14,6 +14,7 @@ from typing import Protocol
 
 from landbridge.errors import Internal
 from landbridge.model.layer import Compression
+from landbridge.system.zstd import unzstd
 
 STEP = 256 * 1024
 
@@ -62,7 +63,7 @@ def inflate(chunks: Iterable[bytes]) -> Iterator[bytes]:
         case "xz":
             return _decode(stream, lzma.LZMADecompressor)
         case "zstd":
-            raise Internal("the archive is compressed with zstd, which this engine cannot read; use gzip, xz or none")
+            return unzstd(stream, STEP)
     return stream
 
 

@@ -88,8 +88,10 @@ def test_an_iterator_is_closed_when_its_reader_stops() -> None:
         finally:
             closed.set()
 
+    held = endless()  # by us too, so that it is not closed merely because nobody has it any more
+
     async def go() -> None:
-        chunks = from_thread(endless)
+        chunks = from_thread(lambda: held)
         assert await anext(chunks)
         await chunks.aclose()
         assert await asyncio.to_thread(closed.wait, 60)
