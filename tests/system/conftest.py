@@ -4,7 +4,9 @@
 Everything a test makes is removed by its fixture; the leak check of tests/conftest.py then looks at the kernel.
 """
 
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,6 +52,18 @@ def lab(
         for path in archives.values():
             done = made.landbridge("load", "-q", "-i", str(path))
             assert done.code == 0, done.text
+        yield made
+
+
+@pytest.fixture
+def own_lab(run_token: str, tmp_path: Path, watch: leaks.Watch, archives: dict[str, Path]) -> Iterator[Lab]:
+    """An engine of the test's own, which it may kill and start again."""
+    made = Lab(f"tst{run_token}own", tmp_path / "lab")
+    made.directory.mkdir()
+    watch.add_mark(Instance.of(str(made.data_root)).suffix)
+    with made:
+        for name in ("busybox", "httpd"):
+            assert made.landbridge("load", "-q", "-i", str(archives[name])).code == 0
         yield made
 
 
@@ -113,11 +127,29 @@ def clean(lab: Lab) -> None:
     lab.landbridge("volume", "prune", "-a", "-f")
 
 
+Background = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def background() -> Iterator[Background]:
+    """`background(lab, "cmd", …, outside=False)`: started on the host or outside, ended with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(lab: Lab, *argv: str, outside: bool = False) -> subprocess.Popen[bytes]:
+        started.append(lab.background(*argv, outside=outside))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
 @pytest.fixture
 def retry() -> Callable[[Callable[[], Result], str], Result]:
     """Repeat a command until its output holds a text: a server in a container needs a moment to listen."""
-    import time
-
     def again(run: Callable[[], Result], wanted: str) -> Result:
         for _ in range(50):
             done = run()

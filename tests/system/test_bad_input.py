@@ -46,9 +46,9 @@ def test_addresses_that_cannot_be_had(client: Client) -> None:
     client.ok("network", "create", "--subnet", "10.88.0.0/24", "net")
     assert "overlap" in client.fails("network", "create", "--subnet", "10.88.0.128/25", "other")
     client.ok("run", "-d", "--network=net", "--ip=10.88.0.5", "--name=aa", "busybox", "sleep", "600")
-    said = client.fails("run", "-d", "--network=net", "--ip=10.88.0.5", "--name=bb", "busybox", "sleep", "600", code=125)
+    said = client.fails("run", "-d", "--network=net", "--ip=10.88.0.5", "--name=bb", "busybox", "true", code=125)
     assert "Address already in use" in said
-    said = client.fails("run", "-d", "--network=net", "--ip=10.99.0.5", "--name=cc", "busybox", "sleep", "600", code=125)
+    said = client.fails("run", "-d", "--network=net", "--ip=10.99.0.5", "--name=cc", "busybox", "true", code=125)
     assert "10.99.0.5" in said
     assert client.ok("ps", "-q").count("\n") == 0
 

@@ -5,22 +5,22 @@ import time
 
 from lab import HOST4, Lab
 
-from conftest import Client
+from conftest import Background, Client
 
 
-def test_a_killed_daemon_is_not_noticed(ours: Client, lab: Lab) -> None:
+def test_a_killed_daemon_is_not_noticed(own_lab: Lab, background: Background) -> None:
+    lab, ours = own_lab, Client(own_lab, "landbridge")
     ours.ok("network", "create", "my_net2")
     ours.ok("run", "-d", "--network=my_net2", "-p", "8080:80", "--name=web", "httpd")
     ours.ok("run", "-d", "--network=my_net2", "--name=bb", "busybox", "sleep", "600")
     ours.ok("run", "-d", "--network=container:web", "--name=joined", "busybox", "sleep", "600")
     ours.ok("run", "-d", "--network=my_net2", "-p", "7000:7000", "--name=echo", "busybox",
-            "nc", "-lk", "-p", "7000", "-e", "cat")  # fmt: skip
+            "nc", "-ll", "-p", "7000", "-e", "cat")  # fmt: skip
     before = ours.ok("ps", "-a", "--format", "{{.ID}} {{.Names}} {{.Ports}}")
     pid = ours.ok("inspect", "-f", "{{.State.Pid}}", "bb")
-    established = lab.background("sh", "-c", f"(echo one; sleep 4; echo two) | busybox nc {HOST4} 7000", outside=True)
-    lookups = lab.background("nsenter", "-t", pid, "-n", "sh", "-c",
-                             "for i in $(seq 30); do busybox nslookup web 127.0.0.11 >/dev/null 2>&1 && echo yes || echo no;"
-                             " sleep 0.1; done")  # fmt: skip
+    established = background(lab, "sh", "-c", f"(echo one; sleep 4; echo two) | busybox nc {HOST4} 7000", outside=True)
+    asking = "for i in $(seq 30); do busybox nslookup web 127.0.0.11 >&2 && echo yes || echo no; sleep 0.1; done"
+    lookups = background(lab, "nsenter", "-t", pid, "-n", "sh", "-c", f"({asking}) 2>/dev/null")
     time.sleep(0.5)
     lab.stop_daemon(signal.SIGKILL)
     fetched = lab.outside("timeout", "3", "busybox", "wget", "-qO-", f"http://{HOST4}:8080/").text
@@ -38,7 +38,8 @@ def test_a_killed_daemon_is_not_noticed(ours: Client, lab: Lab) -> None:
     assert "Exited (137)" in ours.ok("ps", "-a", "--filter", "name=bb", "--format", "{{.Status}}")
 
 
-def test_what_ended_while_the_daemon_was_away_is_known(ours: Client, lab: Lab) -> None:
+def test_what_ended_while_the_daemon_was_away_is_known(own_lab: Lab) -> None:
+    lab, ours = own_lab, Client(own_lab, "landbridge")
     ours.ok("run", "-d", "-p", "8085:80", "--name=short", "busybox", "sh", "-c", "sleep 1; exit 7")
     lab.stop_daemon(signal.SIGKILL)
     time.sleep(1.5)
@@ -52,7 +53,8 @@ def test_what_ended_while_the_daemon_was_away_is_known(ours: Client, lab: Lab) -
     assert ours.ok("port", "short") == ""
 
 
-def test_a_second_boot_changes_nothing(ours: Client, lab: Lab) -> None:
+def test_a_second_boot_changes_nothing(own_lab: Lab) -> None:
+    lab, ours = own_lab, Client(own_lab, "landbridge")
     ours.ok("network", "create", "my_net2")
     ours.ok("run", "-d", "--network=my_net2", "-p", "8080:80", "--name=web", "httpd")
 
