@@ -80,8 +80,7 @@ class ExecProcess:
     def resize(self, *, rows: int, columns: int) -> None:
         """Set the terminal's size; without a terminal nothing happens."""
         if self._plumbing.terminal and "stdout" in self._plumbing.ours:
-            size = struct.pack("HHHH", rows, columns, 0, 0)
-            fcntl.ioctl(self._plumbing.ours["stdout"], termios.TIOCSWINSZ, size)
+            _set_size(self._plumbing.ours["stdout"], rows, columns)
             if self._plumbing.forwarded:
                 self._runner.kill(signal.SIGWINCH)
 
@@ -223,13 +222,15 @@ def _lay(plumbing: _Plumbing, request: ExecRequest, sock: Path, *, init: int, co
         return
     if plumbing.terminal:
         master, slave = os.openpty()
+        size = request.process.get("consoleSize", {})
+        _set_size(master, size.get("height", 0), size.get("width", 0))  # the runtime takes the inner one's from ours
         plumbing.ours = {"stdout": master, "stdin": master}
         plumbing.theirs = {"stdin": slave, "stdout": slave, "stderr": slave}
         plumbing.forwarded = True
         os.set_blocking(master, False)
         return
     # crun gives the standard streams to the process's user, whatever they are: never hand it the host's /dev/null.
-    null = _null_of(init)
+    null = None if request.stdin and request.stdout and request.stderr else _null_of(init)
     for name, wanted in (("stdin", request.stdin), ("stdout", request.stdout), ("stderr", request.stderr)):
         if not wanted and null is not None:
             plumbing.theirs[name] = null
@@ -240,6 +241,10 @@ def _lay(plumbing: _Plumbing, request: ExecRequest, sock: Path, *, init: int, co
         plumbing.ours[name], plumbing.theirs[name] = mine, other
     if not request.stdin and "stdin" in plumbing.ours:
         os.close(plumbing.ours.pop("stdin"))
+
+
+def _set_size(terminal: int, rows: int, columns: int) -> None:
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 def _null_of(init: int) -> int | None:

@@ -57,7 +57,7 @@ def _account(passwd: tuple[_Passwd, ...], text: str) -> _Passwd:
     for entry in passwd:
         if entry.name == text:
             return entry
-    if not text.isdigit():
+    if not _is_number(text):
         raise Invalid(f"unable to find user {text}: no matching entries in passwd file")
     uid = _checked(text, "uids and gids must be in range 0-2147483647")
     for entry in passwd:
@@ -70,7 +70,7 @@ def _gid(groups: tuple[_Group, ...], text: str) -> int:
     for entry in groups:
         if entry.name == text:
             return entry.gid
-    if not text.isdigit():
+    if not _is_number(text):
         raise Invalid(f"unable to find group {text}: no matching entries in group file")
     return _checked(text, "uids and gids must be in range 0-2147483647")
 
@@ -79,9 +79,13 @@ def _added(groups: tuple[_Group, ...], text: str) -> int:
     for entry in groups:
         if entry.name == text:
             return entry.gid
-    if not text.isdigit():
+    if not _is_number(text):
         raise Invalid(f"Unable to find group {text}: no matching entries in group file")
     return _checked(text, "uids and gids must be in range 0-2147483647")
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _checked(text: str, complaint: str) -> int:
@@ -99,13 +103,13 @@ def _lines(data: bytes, parse: Callable[[list[str]], _T | None]) -> Iterator[_T]
 
 
 def _passwd(fields: list[str]) -> _Passwd | None:
-    if len(fields) < 4 or not (fields[2].isdigit() and fields[3].isdigit()):
+    if len(fields) < 4 or not (_is_number(fields[2]) and _is_number(fields[3])):
         return None
     return _Passwd(fields[0], int(fields[2]), int(fields[3]), fields[5] if len(fields) > 5 else "")
 
 
 def _group(fields: list[str]) -> _Group | None:
-    if len(fields) < 3 or not fields[2].isdigit():
+    if len(fields) < 3 or not _is_number(fields[2]):
         return None
     members = tuple(filter(None, fields[3].split(","))) if len(fields) > 3 else ()
     return _Group(fields[0], int(fields[2]), members)

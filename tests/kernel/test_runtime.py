@@ -1,0 +1,284 @@
+"""Containers as real processes: create, start, streams, end, signals, limits, with crun and with runc."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from runtime_kit import Lab, gathered, lab, skip_without, until
+
+from landbridge.errors import NotFound, StartFailed, Unavailable
+from landbridge.model.config import HostConfig
+from landbridge.model.process import User
+from landbridge.oci.conmon import parse_record
+from landbridge.system import processes
+from landbridge.system.logfile import entries
+
+pytestmark = pytest.mark.kernel
+
+Scenario = Callable[[Lab], Awaitable[None]]
+Run = Callable[[Scenario], None]
+
+
+@pytest.fixture(params=["crun", "runc"])
+def run(request: pytest.FixtureRequest, tmp_path: Path, unique_name: Callable[[str], str]) -> Run:
+    """Run a scenario with either runtime."""
+    skip_without("conmon", "busybox", request.param)
+
+    def go(scenario: Scenario) -> None:
+        async def inside() -> None:
+            async with asyncio.timeout(100), lab(tmp_path, unique_name("rt"), runtime=request.param) as made:
+                await scenario(made)
+
+        asyncio.run(inside())
+
+    return go
+
+
+def named(text: str) -> list[int]:
+    """Processes whose arguments name `text`."""
+    return [int(pid) for pid in os.listdir("/proc") if pid.isdigit() and text in processes.command_line(int(pid))]
+
+
+def test_a_life(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.create("sh", "-c", "echo out; echo err >&2; printf '\\0\\377no newline'; exit 7")
+        assert processes.started(box.created.pid)
+        async with await lab.runtime.attach(box.id) as attached:
+            await lab.runtime.start(box.id)
+            streams = await gathered(attached.receive)
+        assert streams == {"stdout": b"out\n\0\377no newline", "stderr": b"err\n"}
+        info = await lab.runtime.exited(box.id)
+        assert (info.code, info.oom_killed) == (7, False)
+        assert info == await lab.runtime.exited(box.id)
+        logged = [(one.stream, one.data) for one in entries(f"{lab.path}/{box.id}.log", parse_record)]
+        assert sorted(logged) == [("stderr", b"err\n"), ("stdout", b"\0\377no newline"), ("stdout", b"out\n")]
+        await lab.runtime.delete(box.id)
+        await lab.runtime.delete(box.id)
+        assert not lab.runtime.cgroups.pids(f"/{lab.name}")
+        assert os.listdir(box.bundle) == []
+        with pytest.raises(NotFound):
+            await lab.runtime.exited(box.id)
+
+    run(scenario)
+
+
+def test_what_the_process_has(run: Run) -> None:
+    """The same as in Docker's containers, compared by hand with Docker 26."""
+
+    async def scenario(lab: Lab) -> None:
+        box = await lab.start("sleep", "1000")
+        _, out, _ = await box.output("cat", "/proc/1/status")
+        status = dict(line.split(":\t", 1) for line in out.decode().splitlines() if ":\t" in line)
+        expected = {"CapPrm": "a80425fb", "CapEff": "a80425fb", "CapBnd": "a80425fb", "CapInh": "0", "CapAmb": "0"}
+        assert {name: status[name].lstrip("0") or "0" for name in expected} == expected
+        assert (status["Seccomp"], status["NoNewPrivs"], status["Groups"].split()) == ("2", "0", ["0"])
+        _, out, _ = await box.output("cat", "/proc/self/status")
+        assert "Seccomp:\t2" in out.decode()
+        _, out, _ = await box.output("sh", "-c", "tr '\\0' '\\n' < /proc/1/environ")
+        assert set(out.decode().split()) == {"PATH=/bin", f"HOSTNAME={box.id[:12]}", "HOME=/"}
+        _, out, _ = await box.output("sh", "-c", "hostname; stat -c %a /dev/shm; echo 1 > /proc/sys/kernel/hostname")
+        assert out.decode().split() == [box.id[:12], "1777"]
+        code, _, err = await box.output("unshare", "-m", "true")
+        assert code != 0
+        assert b"Operation not permitted" in err
+
+    run(scenario)
+
+
+def test_compiled_filters_are_used_and_in_force(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        codes = set()
+        for _ in range(2):
+            box = await lab.start("sleep", "1000")
+            _, out, _ = await box.output("grep", "Seccomp:", "/proc/1/status")
+            assert out.split() == [b"Seccomp:", b"2"]
+            codes.add((await box.output("unshare", "-m", "true"))[0])
+            used = b"seccomp_bpf_data" in (box.bundle / "config.json").read_bytes()
+        assert codes == {1}
+        assert used == (lab.runtime.choice.name == "crun")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    ("program", "phrase", "code"),
+    [
+        ("nosuch", 'exec: "nosuch": executable file not found in $PATH: unknown', 127),
+        ("/no/such", 'exec: "/no/such": stat /no/such: no such file or directory: unknown', 127),
+        ("/etc", "permission denied", 126),
+        ("/etc/plain", 'exec: "/etc/plain": permission denied: unknown', 126),
+    ],
+)
+def test_programs_that_cannot_start(run: Run, program: str, phrase: str, code: int) -> None:
+    async def scenario(lab: Lab) -> None:
+        (lab.root / "etc" / "plain").touch()
+        with pytest.raises(StartFailed) as created:
+            await lab.create(program)
+        box = await lab.start("sleep", "1000")
+        with pytest.raises(StartFailed) as executed:
+            await box.run(program)
+        for caught in (created, executed):
+            assert phrase in caught.value.message
+            assert caught.value.exit_code == code
+        assert created.value.message.startswith("failed to create task for container: failed to create shim task: ")
+        assert executed.value.message.startswith("OCI runtime exec failed: exec failed: ")
+        assert not [name for name in os.listdir(box.bundle) if name.startswith("exec-")]
+
+    run(scenario)
+
+
+def test_signals_and_pause(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        runtime = lab.runtime
+        box = await lab.create("sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.01; done")
+        async with await runtime.attach(box.id) as attached:
+            await runtime.start(box.id)
+            await until(attached, b"ready")
+        await runtime.pause(box.id)
+        assert runtime.cgroups.frozen(runtime.cgroup(box.id))
+        runtime.kill(box.id, signal.SIGTERM)
+        waiting = asyncio.ensure_future(runtime.exited(box.id))
+        done, _ = await asyncio.wait((waiting,), timeout=0.1)
+        assert not done
+        await runtime.resume(box.id)
+        assert (await waiting).code == 5
+        runtime.kill(box.id, signal.SIGKILL)  # ended: no error
+
+        box = await lab.start("sleep", "1000")
+        runtime.kill_all(box.id, signal.SIGKILL)
+        assert (await runtime.exited(box.id)).code == 137
+
+    run(scenario)
+
+
+def test_a_frozen_container_can_be_deleted(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.start("sleep", "1000")
+        await lab.runtime.pause(box.id)
+        await lab.runtime.delete(box.id)
+        assert not processes.started(box.created.pid)
+
+    run(scenario)
+
+
+def test_input_reaches_the_program_once(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.create("sh", "-c", "wc -c", stdin=True, stdin_once=True)
+        async with await lab.runtime.attach(box.id) as attached:
+            await lab.runtime.start(box.id)
+            await attached.write(b"x" * 1_000_000)
+            attached.end_input()
+            attached.end_input()
+            assert (await gathered(attached.receive))["stdout"].strip() == b"1000000"
+        assert (await lab.runtime.exited(box.id)).code == 0
+        with pytest.raises(Unavailable):
+            await lab.runtime.attach(box.id)
+
+    run(scenario)
+
+
+def test_several_attachers_and_input_that_stays_open(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.create("cat", stdin=True)
+        first = await lab.runtime.attach(box.id)
+        second = await lab.runtime.attach(box.id)
+        await lab.runtime.start(box.id)
+        await first.write(b"one\n")
+        await until(first, b"one\n")
+        await until(second, b"one\n")
+        first.end_input()
+        first.close()
+        await second.write(b"two\n")
+        await until(second, b"two\n")
+        pending = asyncio.ensure_future(second.receive())
+        await asyncio.sleep(0)
+        second.close()
+        assert await pending is None
+
+    run(scenario)
+
+
+def test_a_terminal(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.create("sh", "-c", "read x; stty size; tty; echo $TERM", tty=True, stdin=True)
+        lab.runtime.resize(box.id, rows=33, columns=77)
+        async with await lab.runtime.attach(box.id) as attached:
+            await lab.runtime.start(box.id)
+            await attached.write(b"go\n")
+            seen = (await gathered(attached.receive))["stdout"]
+        assert seen.split(b"\r\n")[-4:] == [b"33 77", b"/dev/pts/0", b"xterm", b""]
+        lab.runtime.resize(box.id, rows=1, columns=1)  # ended: no error
+
+    run(scenario)
+
+
+def test_memory_limit_kills_and_says_so(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        limit = HostConfig(memory=16 << 20, memory_swap=16 << 20)
+        hungry = "dd if=/dev/zero of=/dev/null bs=64M count=1"
+        box = await lab.start("sh", "-c", f"exec {hungry}", host=limit)
+        info = await lab.runtime.exited(box.id)
+        assert (info.code, info.oom_killed) == (137, True)
+
+    run(scenario)
+
+
+def test_limits_arrive_and_can_be_changed(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.start("sleep", "1000", host=HostConfig(memory=64 << 20, pids_limit=50))
+        sample = lab.runtime.cgroups.sample(lab.runtime.cgroup(box.id))
+        assert (sample.memory_limit, sample.pids_limit, sample.pids) == (64 << 20, 50, 1)
+        assert 0 < sample.memory_usage < 64 << 20
+        await lab.runtime.update(box.id, {"memory": {"limit": 32 << 20}, "pids": {"limit": 20}})
+        sample = lab.runtime.cgroups.sample(lab.runtime.cgroup(box.id))
+        assert (sample.memory_limit, sample.pids_limit) == (32 << 20, 20)
+        _, _, err = await box.output("sh", "-c", "for i in $(seq 30); do sleep 9 & done; wait")
+        assert b"fork" in err
+
+    run(scenario)
+
+
+def test_a_long_bundle_path(run: Run) -> None:
+    """The socket's path would not fit into sun_path (107 bytes)."""
+
+    async def scenario(lab: Lab) -> None:
+        deep = lab.path / ("d" * 100) / ("e" * 100)
+        box = await lab.create("cat", stdin=True, bundle=deep)
+        await lab.runtime.start(box.id)
+        async with await lab.runtime.attach(box.id) as attached:
+            await attached.write(b"here\n")
+            await until(attached, b"here\n")
+        process = await box.run("tty", tty=True)
+        assert b"/dev/pts" in (await gathered(process.receive))["stdout"]
+        process.close()
+
+    run(scenario)
+
+
+def test_the_hosts_null_device_stays_roots(run: Run) -> None:
+    """crun 1.8 gives standard streams to the process's user, even the host's /dev/null."""
+
+    async def scenario(lab: Lab) -> None:
+        box = await lab.create("sleep", "1000", user=User(uid=1000, gid=1000))
+        await lab.runtime.start(box.id)
+        code, out, _ = await box.output("sh", "-c", "id -u; cat", user=User(uid=1234, gid=1234))
+        assert (code, out) == (0, b"1234\n")
+        assert (os.stat("/dev/null").st_uid, os.stat("/dev/null").st_gid) == (0, 0)
+
+    run(scenario)
+
+
+def test_no_process_is_left_when_create_is_cancelled(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        for delay in (0.001, 0.005, 0.015):
+            creating = asyncio.ensure_future(lab.create("sleep", "1000"))
+            await asyncio.sleep(delay)
+            creating.cancel()
+            await asyncio.gather(creating, return_exceptions=True)
+            await lab.runtime.delete(lab.boxes[-1])
+            assert not named(lab.boxes[-1])
+
+    run(scenario)
