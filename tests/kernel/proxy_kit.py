@@ -93,6 +93,17 @@ class Control:
         self.sock.close()
 
 
+def control_of(process: subprocess.Popen[str], path: Path) -> Control:
+    """A connection to a proxy that is just starting."""
+    for _ in range(1000):
+        try:
+            return Control(path)
+        except OSError:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.01)
+    raise AssertionError("the proxy did not start")
+
+
 class Proxy:
     """A running proxy and one control connection to it."""
 
@@ -103,16 +114,7 @@ class Proxy:
             stderr=subprocess.PIPE,
             text=True,
         )
-        self.control = self._connect()
-
-    def _connect(self) -> Control:
-        for _ in range(1000):
-            try:
-                return Control(self.path)
-            except OSError:
-                assert self.process.poll() is None, self.process.communicate()
-                time.sleep(0.01)
-        raise AssertionError("the proxy did not start")
+        self.control = control_of(self.process, path)
 
     def rss(self) -> int:
         """Resident memory in bytes."""

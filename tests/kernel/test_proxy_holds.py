@@ -16,6 +16,7 @@ from proxy_kit import (
     Control,
     Proxy,
     connect,
+    control_of,
     echo,
     eventually,
     network,
@@ -272,6 +273,35 @@ def test_too_few_descriptors_is_a_clear_error_and_nothing_is_held(start_proxy: C
     assert answer["error"]["reason"] == "EMFILE"
     assert proxy.stats()["descriptors"] == 208
     assert can_take("tcp", "0.0.0.0", 13_000)
+
+
+def test_without_the_right_to_park_sockets_every_port_takes_a_descriptor(network: None, tmp_path: Path) -> None:
+    """The kernel lets nobody but the privileged queue more descriptors than RLIMIT_NOFILE."""
+    path = tmp_path / "proxy.sock"
+    rights = ["setpriv", "--bounding-set", "-sys_admin,-sys_resource"]
+    process = subprocess.Popen(
+        [*rights, sys.executable, "-m", "landbridge.proxy", "--socket", str(path), "--max-files", "600"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    control = control_of(process, path)
+    failed = None
+    for first in range(12_000, 14_000, 128):
+        answer = control.hold(tcp_hold(first, 80, "0.0.0.0", count=128, key=str(first)))
+        if not answer["ok"]:
+            failed = answer["error"]
+            break
+    assert failed is not None
+    assert failed["reason"] == "EMFILE"
+    stats = control.call("stats")
+    assert stats["descriptors"] > 128, "everything could be parked: this test proved nothing"
+    assert inodes().keys() == set(range(12_000, first))
+    assert control.call("release", keys=[str(port) for port in range(12_000, 14_000)])["ok"]
+    assert not inodes()
+    assert control.call("stats")["descriptors"] == 0
+    control.call("quit")
+    control.close()
+    assert process.communicate(timeout=30)[1] == ""
 
 
 def test_ports_asked_for_together_can_be_given_up_one_by_one(proxy: Proxy) -> None:

@@ -48,6 +48,9 @@ class Peer:
             pass  # another event will come
         except (OSError, BadRequest):
             self.hang_up()  # gone, or not speaking this protocol
+        except Exception:
+            self.hang_up()  # a mistake of ours: nobody shall wait for an answer; the loop tells the rest
+            raise
 
     def _read(self) -> None:
         data = self._sock.recv(READ)

@@ -90,7 +90,7 @@ class Packer:
 
     def _pack(self, opened: list[Opened]) -> None:
         """Turn open sockets into doors, and empty the list of them."""
-        if len(opened) >= PACK_FROM or self._used + len(opened) > self._room:
+        if len(opened) >= PACK_FROM or (opened and self._used + len(opened) > self._room):
             try:
                 self._keep(Segment([sock for sock, _, _ in opened], self._spares), opened)
                 opened.clear()
