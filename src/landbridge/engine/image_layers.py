@@ -55,15 +55,13 @@ class LayerShelf:
 
     async def collect(self) -> int:
         """Remove layers nobody needs; returns the bytes that frees (by the sizes of their files)."""
-        freed = 0
-        async with self._lock:
-            needed = self._records.used_layers() | set(self._held)
-            for layer in self._records.layers():
-                if layer.diff_id not in needed:
-                    self._records.remove_layer(layer.diff_id)
-                    await asyncio.to_thread(self._store.remove, layer.directory)
-                    freed += layer.size
-        return freed
+        needed = self._records.used_layers() | set(self._held)
+        gone = [layer for layer in self._records.layers() if layer.diff_id not in needed]
+        for layer in gone:
+            self._records.remove_layer(layer.diff_id)
+        for layer in gone:  # without a record nobody finds them any more, so nobody has to wait
+            await asyncio.to_thread(self._store.remove, layer.directory)
+        return sum(layer.size for layer in gone)
 
     def layers_of(self, image: Image) -> tuple[Layer, ...]:
         """The image's layers, bottom first. Raises: Internal when one is not there."""
