@@ -137,7 +137,7 @@ class ExecHandlers:
             "OpenStdin": config.attach_stdin,
             "OpenStderr": config.attach_stderr,
             "OpenStdout": config.attach_stdout,
-            "CanRemove": made.exit_code is not None,
+            "CanRemove": False,
             "ContainerID": made.container,
             "DetachKeys": _keys(config.detach_keys),
             "Pid": made.pid,

@@ -59,4 +59,4 @@ class VolumeHandlers:
         if request.version < (1, 42):
             filters.setdefault("all", ("true",))  # older engines removed named volumes too
         pruned = await self._volumes.prune(filters)
-        return JSON({"VolumesDeleted": list(pruned.names) or None, "SpaceReclaimed": pruned.reclaimed})
+        return JSON({"VolumesDeleted": list(pruned.names), "SpaceReclaimed": pruned.reclaimed})

@@ -14,7 +14,7 @@ from landbridge.engine.validate import Facts, check_endpoints, main_endpoint, no
 from landbridge.engine.validate_network import check_endpoint
 from landbridge.engine.volumes import Volumes
 from landbridge.engine.waits import Outcome
-from landbridge.errors import Conflict, Forbidden, LandbridgeError, NotFound, NotModified
+from landbridge.errors import Conflict, Forbidden, Invalid, LandbridgeError, NotFound, NotModified
 from landbridge.model import ids
 from landbridge.model.config import Config, EndpointConfig, HostConfig
 from landbridge.model.container import Act, Container, MountPoint, Phase, advance
@@ -233,12 +233,12 @@ class Containers:
         """Give a container another name; DNS follows at once. Raises: NotFound, Invalid, Conflict."""
         container = self.state.container(text)
         if not name:
-            raise Conflict("Neither old nor new names may be empty")
+            raise Invalid("Neither old nor new names may be empty")
         new = ids.check_container_name(name)
         async with self.lifecycle.locks.holding(container.id):
             container = self.state.containers[container.id]
             if new == container.name:
-                raise Conflict("Renaming a container with the same name as its current name")
+                raise Invalid("Renaming a container with the same name as its current name")
             self._check_name(new)
             renamed = replace(container, name=new)
             presence, endpoints = self.stack.presence, self.state.endpoints_of

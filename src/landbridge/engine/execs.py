@@ -93,7 +93,7 @@ class Execs:
         """
         made = self.get(identity)
         if made.started:
-            raise Conflict(f"exec command has already run: {identity}")
+            raise Conflict(f"Error: Exec command {identity} has already run")
         container = self._running(made.container)
         made.started = True
         try:

@@ -279,7 +279,7 @@ class Lifecycle:
         async with self.locks.holding(container.id):
             container = self.state.containers[container.id]
             if container.state.phase is Phase.PAUSED:
-                raise Conflict(f"container {container.id} is already paused")
+                raise Conflict(f"Container {container.id} is already paused")
             if not container.state.running:
                 raise Conflict(f"container {container.id} is not running")
             await self.runtime.pause(container.id)

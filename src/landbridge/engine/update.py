@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.state import State
-from landbridge.engine.validate import Facts, normalise
+from landbridge.engine.validate import Facts, checked_restart
+from landbridge.engine.validate_resources import check_resources
 from landbridge.errors import Conflict, Invalid
 from landbridge.model.config import HostConfig
 from landbridge.model.container import Phase
@@ -35,16 +36,16 @@ class Updates:
             container = self.state.containers[container.id]
             if container.state.phase in (Phase.REMOVING, Phase.DEAD):
                 raise Conflict(f"container is marked for removal and cannot be \"update\"d: {container.id}")
-            checked = normalise(container.config, merged(container.host, wanted), self.facts)
+            host, warnings = check_resources(checked_restart(merged(container.host, wanted)), self.facts)
             if container.state.running:
                 limits = resources(
-                    checked.host, cgroup_version=self.lifecycle.launch.facts.cgroup_version,
-                    device_numbers=self.lifecycle.launch.machine.device_numbers(checked.host),
+                    host, cgroup_version=self.lifecycle.launch.facts.cgroup_version,
+                    device_numbers=self.lifecycle.launch.machine.device_numbers(host),
                 )
                 await self.lifecycle.runtime.update(container.id, limits)
-            self.state.containers.put(replace(container, host=checked.host))
+            self.state.containers.put(replace(container, host=host))
         self.lifecycle.emit("update", container)
-        return checked.warnings
+        return warnings
 
 
 def merged(host: HostConfig, wanted: HostConfig) -> HostConfig:

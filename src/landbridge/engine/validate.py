@@ -54,7 +54,7 @@ def normalise(config: Config, host: HostConfig, facts: Facts) -> Checked:
     _check_modes(host)
     publishing.check(config, host)
     config = _checked_config(config)
-    host = _checked_restart(host)
+    host = checked_restart(host)
     host, words = check_resources(host, facts)
     warnings += words
     _check_privileges(host)
@@ -107,7 +107,8 @@ def _check_health(check: Healthcheck | None) -> None:
 # How it goes on.
 
 
-def _checked_restart(host: HostConfig) -> HostConfig:
+def checked_restart(host: HostConfig) -> HostConfig:
+    """The policy by its full name. Raises: Invalid."""
     policy = host.restart_policy
     count = policy.maximum_retry_count
     name = policy.name or "no"

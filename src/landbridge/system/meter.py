@@ -54,6 +54,6 @@ class HostMeter:
         except subprocess.TimeoutExpired:
             raise Internal("error running ps: it did not end") from None
         if done.returncode:
-            words = done.stderr.decode(errors="replace").strip()
-            raise Internal(f"error running ps: {words or f'exit status {done.returncode}'}")
+            words = done.stderr.decode(errors="replace").strip() or f"exit status {done.returncode}"
+            raise Internal(f"ps: {words.splitlines()[0]}")
         return done.stdout.decode(errors="replace")
