@@ -1,7 +1,6 @@
-"""mount(2) and its relatives, without a fork. Unmounting forgives; nothing here knows what the mounts are for.
+"""mount(2) and its relatives, without a fork.
 
-An overlay is set up through the newer fsopen(2) calls: there each lower directory is its own argument, so the
-number of layers is not bound by the page that mount(2) takes for all options (about 40 long paths).
+Unmounting forgives; nothing here knows what the mounts are for. A path may hold any byte but NUL.
 """
 
 import ctypes
@@ -9,6 +8,7 @@ import errno
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from landbridge.errors import Internal
@@ -17,17 +17,9 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 4096, 16384, 1 << 18, 1 << 20
 _MNT_DETACH = 2
 
-# Numbers common to all architectures (they came after the tables were unified).
-_SYS_MOVE_MOUNT, _SYS_FSOPEN, _SYS_FSCONFIG, _SYS_FSMOUNT = 429, 430, 431, 432
-_FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
-_FSCONFIG_SET_STRING, _FSCONFIG_CMD_CREATE = 1, 6
-_MOVE_MOUNT_F_EMPTY_PATH = 4
-_AT_FDCWD = -100
-
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
 _libc.umount2.argtypes = (ctypes.c_char_p, ctypes.c_int)
-_libc.syscall.restype = ctypes.c_long
 
 
 def mount(kind: str, target: str, *, source: str = "none", flags: int = 0, options: str = "") -> None:
@@ -62,10 +54,20 @@ def tmpfs(target: str, *, options: str = "mode=755", flags: int = MS_NOSUID | MS
 def overlay(lower: Sequence[str], target: str, *, upper: str = "", work: str = "") -> None:
     """Mount the union of `lower` (topmost first) at `target`, writable when `upper` and `work` are given.
 
-    `work` must be empty and on `upper`'s file system. Raises: Internal.
+    `work` must be empty and on `upper`'s file system. mount(2) takes one page of options: when the paths do not
+    fit, they are named by descriptors, which is good for about 200 layers. Raises: Internal.
     """
-    if not _overlay_by_parts(lower, target, upper, work):
-        _overlay_in_one_page(lower, target, upper, work)
+    pairs = [("upperdir", upper), ("workdir", work)] if upper else []
+    options = _overlay_options([_escape(path) for path in lower], [(key, _escape(path)) for key, path in pairs])
+    if len(os.fsencode(options)) < os.sysconf("SC_PAGESIZE"):
+        mount("overlay", target, source="overlay", options=options)
+        return
+    with ExitStack() as opened:
+        names = [_by_descriptor(path, opened) for path in lower]
+        options = _overlay_options(names, [(key, _by_descriptor(path, opened)) for key, path in pairs])
+        if len(options) >= os.sysconf("SC_PAGESIZE"):
+            raise Internal(f"too many layers: {len(lower)} at {target}")
+        mount("overlay", target, source="overlay", options=options)
 
 
 def is_mount(path: str) -> bool:
@@ -91,55 +93,21 @@ def has_content(path: str) -> bool:
         return False
 
 
-def _overlay_by_parts(lower: Sequence[str], target: str, upper: str, work: str) -> bool:
-    """With fsopen and ``lowerdir+`` (Linux 6.8). False when this kernel has none of that."""
-    context = _libc.syscall(_SYS_FSOPEN, b"overlay", _FSOPEN_CLOEXEC)
-    if context < 0:
-        return False
+def _overlay_options(lower: Sequence[str], others: Sequence[tuple[str, str]]) -> str:
+    return ",".join(["lowerdir=" + ":".join(lower), *(f"{key}={path}" for key, path in others)])
+
+
+def _by_descriptor(path: str, opened: ExitStack) -> str:
     try:
-        pairs = [("lowerdir+", path) for path in lower]
-        pairs += [("upperdir", upper), ("workdir", work)] if upper else []
-        for key, value in (("source", "overlay"), *pairs):
-            if _fsconfig(context, _FSCONFIG_SET_STRING, key, value) < 0:
-                if key == "lowerdir+" and ctypes.get_errno() == errno.EINVAL and os.path.isdir(value):
-                    return False
-                raise _failed(f"overlay {key}={value}")
-        if _fsconfig(context, _FSCONFIG_CMD_CREATE) < 0:
-            raise _failed(f"overlay at {target}")
-        made = _libc.syscall(_SYS_FSMOUNT, context, _FSMOUNT_CLOEXEC, 0)
-        if made < 0:
-            raise _failed(f"overlay at {target}")
-    finally:
-        os.close(context)
-    try:
-        moved = _libc.syscall(
-            _SYS_MOVE_MOUNT, made, b"", _AT_FDCWD, os.fsencode(target), ctypes.c_uint(_MOVE_MOUNT_F_EMPTY_PATH)
-        )
-        if moved < 0:
-            raise _failed(f"overlay at {target}")
-    finally:
-        os.close(made)
-    return True
-
-
-def _fsconfig(context: int, command: int, key: str = "", value: str = "") -> int:
-    name = os.fsencode(key) if key else None
-    text = os.fsencode(value) if value else None
-    result: int = _libc.syscall(_SYS_FSCONFIG, context, command, name, text, 0)
-    return result
-
-
-def _overlay_in_one_page(lower: Sequence[str], target: str, upper: str, work: str) -> None:
-    """With mount(2), whose options end with the page; a colon or comma in a path is escaped as overlayfs wants."""
-    options = "lowerdir=" + ":".join(_escape(path) for path in lower)
-    if upper:
-        options += f",upperdir={_escape(upper)},workdir={_escape(work)}"
-    if len(os.fsencode(options)) >= os.sysconf("SC_PAGESIZE"):
-        raise Internal(f"too many layers for this kernel: {len(lower)} at {target}")
-    mount("overlay", target, source="overlay", options=options)
+        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as problem:
+        raise Internal(f"overlay of {path}: {problem.strerror}") from problem
+    opened.callback(os.close, fd)
+    return f"/proc/self/fd/{fd}"
 
 
 def _escape(path: str) -> str:
+    """What separates overlayfs options, and the backslash itself, after a backslash."""
     return path.replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,")
 
 
