@@ -6,10 +6,8 @@ Unmounting forgives; nothing here knows what the mounts are for. A path may hold
 import ctypes
 import errno
 import os
-import stat
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from landbridge.errors import Internal
 
@@ -83,14 +81,6 @@ def mounts_below(directory: str) -> tuple[str, ...]:
     with open("/proc/self/mountinfo", "rb") as file:
         points = [_unescape(line.split(b" ")[4]) for line in file]
     return tuple(os.fsdecode(point) for point in points if point == real or point.startswith(real + b"/"))
-
-
-def has_content(path: str) -> bool:
-    """True when `path` is a directory with something in it."""
-    try:
-        return stat.S_ISDIR(os.stat(path).st_mode) and next(Path(path).iterdir(), None) is not None
-    except OSError:
-        return False
 
 
 def _overlay_options(lower: Sequence[str], others: Sequence[tuple[str, str]]) -> str:

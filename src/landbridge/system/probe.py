@@ -41,12 +41,13 @@ async def choose_runtime(directory: str, *, preferred: str = "") -> RuntimeChoic
         if path is None:
             reasons.append(f"{name} is not installed")
             continue
-        mounted = _mounted_before(directory)
+        mounted = _mounted_for(directory)
         complaint = await _trial(path, directory)
         wanted = _controllers_to_mount(directory, unified="hybrid" in complaint)
         if wanted:
             try:
-                mounted = ":".join(filter(None, (mounted, _mount_controllers(wanted, directory))))
+                _mount_controllers(wanted, directory)
+                mounted = _mounted_for(directory)
                 complaint = await _trial(path, directory)
             except Internal as problem:
                 complaint = f"{complaint} ({problem.message})"
@@ -171,8 +172,8 @@ def _controllers_to_mount(directory: str, *, unified: bool) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _mount_controllers(controllers: tuple[str, ...], directory: str) -> str:
-    """Mount each as v1 under `directory`; the mount points with ``:`` between. Raises: Internal, with none left."""
+def _mount_controllers(controllers: tuple[str, ...], directory: str) -> None:
+    """Mount each as v1 under `directory`, those not there yet. Raises: Internal, with none of these left."""
     points: list[str] = []
     try:
         for controller in controllers:
@@ -180,11 +181,10 @@ def _mount_controllers(controllers: tuple[str, ...], directory: str) -> str:
             os.makedirs(point, exist_ok=True)
             if not mounts.is_mount(point):
                 _mount_controller(controller, point)
-            points.append(point)
+                points.append(point)
     except Internal:
         release_runtime(":".join(points))
         raise
-    return ":".join(points)
 
 
 def _mount_controller(controller: str, point: str) -> None:
@@ -197,8 +197,8 @@ def _mount_controller(controller: str, point: str) -> None:
         mounts.mount("cgroup", point, source="cgroup", options=controller)
 
 
-def _mounted_before(directory: str) -> str:
-    """What a former daemon mounted under the same `directory`."""
+def _mounted_for(directory: str) -> str:
+    """What is mounted for us under `directory`, now or by a former daemon; ``:`` between."""
     return ":".join(point for point in mounts.mounts_below(directory) if os.path.basename(point).startswith(_PREFIX))
 
 
