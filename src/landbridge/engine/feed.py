@@ -10,7 +10,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from landbridge.errors import Internal
 
@@ -69,11 +69,14 @@ class _Feed:
             yield from taken
 
 
-async def in_thread(stream: AsyncIterable[bytes], work: Callable[[Iterator[bytes]], T]) -> T:
+async def in_thread(
+    stream: AsyncIterable[bytes], work: Callable[[Iterator[bytes]], T], discard: Callable[[T], object] = id
+) -> T:
     """Run `work` in a worker thread with the bytes of `stream`, and return its result.
 
     Raises: what `work` raises, or the stream's own error when that is why `work` failed. When the caller is
-    cancelled, `work` sees its iterator fail and is waited for, so that it can clean up.
+    cancelled, `work` sees its iterator fail and is waited for, so that it can clean up; a result it has all the
+    same is given to `discard`, in a thread.
     """
     feed = _Feed()
     pump = asyncio.ensure_future(feed.pump(stream))
@@ -81,17 +84,18 @@ async def in_thread(stream: AsyncIterable[bytes], work: Callable[[Iterator[bytes
     pool = ThreadPoolExecutor(1, "landbridge-feed")
     worker = asyncio.get_running_loop().run_in_executor(pool, work, iter(feed))
     pool.shutdown(wait=False)
+    both: tuple[asyncio.Future[Any], ...] = (pump, worker)
     try:
-        await asyncio.wait({pump, worker}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if worker.done():
             pump.cancel()
-        await asyncio.wait({pump, worker})
+        await asyncio.wait(both)
     except asyncio.CancelledError:
         pump.cancel()
         feed.end(asyncio.CancelledError())
-        await asyncio.wait({pump, worker})
-        if not worker.cancelled():
-            worker.exception()  # seen: the cancellation is what the caller gets
+        await asyncio.wait(both)
+        if worker.exception() is None:  # else seen: the cancellation is what the caller gets
+            await asyncio.to_thread(discard, worker.result())
         raise
     if not pump.cancelled() and (error := pump.exception()) is not None and worker.exception() is not None:
         raise error

@@ -62,7 +62,7 @@ class ImageMaker:
         """An image of one layer; returns its id. Raises: Internal when the archive is damaged or hostile."""
         target = platform or self._platform
         created = format_ns(self._clock())
-        staged = await in_thread(stream, lambda chunks: self._layers.stage(chunks, place))
+        staged = await in_thread(stream, lambda chunks: self._layers.stage(chunks, place), lambda lost: lost.drop())
         raw = render_image(
             config=config,
             diff_ids=(staged.diff_id,),

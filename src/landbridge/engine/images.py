@@ -161,7 +161,7 @@ class Images:
 
         Raises: Internal or Invalid with Docker's text where Docker has one; what was not loaded leaves nothing.
         """
-        archive = await in_thread(stream, self._layers.spool)
+        archive = await in_thread(stream, self._layers.spool, lambda lost: lost.close())
         try:
             async with aclosing(self._loader.load(archive)) as messages:
                 async for message in messages:

@@ -16,9 +16,13 @@ async def count(total: int, size: int, given: list[int] | None = None) -> AsyncI
         yield bytes([number % 256]) * size
 
 
+def nothing(result: object) -> None:
+    raise AssertionError(f"{result!r} was thrown away")
+
+
 def test_a_thread_sees_all_in_order() -> None:
     async def go() -> None:
-        data = await in_thread(count(300, 7), b"".join)
+        data = await in_thread(count(300, 7), b"".join, nothing)
         assert data == b"".join(bytes([number % 256]) * 7 for number in range(300))
 
     asyncio.run(go())
@@ -36,7 +40,7 @@ def test_a_slow_reader_stops_the_stream() -> None:
             may_read.wait()
             return sum(map(len, chunks))
 
-        task = asyncio.ensure_future(in_thread(count(100, ROOM // 4, given), work))
+        task = asyncio.ensure_future(in_thread(count(100, ROOM // 4, given), work, nothing))
         await waiting.wait()
         for _ in range(50):
             await asyncio.sleep(0)
@@ -50,7 +54,7 @@ def test_a_slow_reader_stops_the_stream() -> None:
 def test_work_that_stops_early_stops_the_stream() -> None:
     async def go() -> None:
         given: list[int] = []
-        assert await in_thread(count(10**9, 1 << 20, given), lambda chunks: len(next(chunks))) >= 1
+        assert await in_thread(count(10**9, 1 << 20, given), lambda chunks: len(next(chunks)), nothing) >= 1
         assert len(given) < 1000
 
     asyncio.run(go())
@@ -63,7 +67,29 @@ def test_works_own_error_comes_out() -> None:
 
     async def go() -> None:
         with pytest.raises(ValueError, match="mine"):
-            await in_thread(count(10**9, 100), fail)
+            await in_thread(count(10**9, 100), fail, nothing)
+
+    asyncio.run(go())
+
+
+def test_a_result_nobody_waits_for_is_discarded() -> None:
+    async def go() -> None:
+        lost: list[str] = []
+        working, go_on = threading.Event(), threading.Event()
+
+        def work(chunks: Iterator[bytes]) -> str:
+            working.set()
+            assert go_on.wait(60)
+            return "result"
+
+        task = asyncio.ensure_future(in_thread(count(1, 1), work, lost.append))
+        await asyncio.to_thread(working.wait, 60)
+        task.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert lost == ["result"]
 
     asyncio.run(go())
 
