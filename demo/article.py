@@ -49,9 +49,9 @@ class Play:
         """Run a command on the machine outside."""
         return self._judge(f"[outside] {line}", self.lab.outside(*shlex.split(line)), expect, fails=fails)
 
-    def check(self, what: str, held: bool) -> None:
+    def check(self, what: str, *, held: bool) -> None:
         """A comparison between steps."""
-        self._verdict(what, held)
+        self._verdict(what, held=held)
 
     def _judge(self, shown: str, result: Result, expect: str, *, fails: bool) -> Result:
         print(f"\n$ {shown}")
@@ -59,10 +59,10 @@ class Play:
             print(f"  {line}")
         held = (result.code != 0) == fails and (not expect or re.search(expect, result.text, re.DOTALL) is not None)
         wanted = expect or ("a failure" if fails else "success")
-        self._verdict(wanted if held else f"{wanted} (exit status {result.code})", held)
+        self._verdict(wanted if held else f"{wanted} (exit status {result.code})", held=held)
         return result
 
-    def _verdict(self, what: str, held: bool) -> None:
+    def _verdict(self, what: str, *, held: bool) -> None:
         self.steps += 1
         if not held:
             self.failures.append(what)
@@ -120,11 +120,11 @@ def joined(play: Play) -> None:
                     typed="ip -o link show eth0; wget -qO- 127.0.0.1\nexit\n", tty=True).out  # fmt: skip
     own = play.do("exec web1 ip -o link show eth0", "link/ether").out
     mac = re.search(r"link/ether (\S+)", own)
-    play.check("the same MAC address in both", mac is not None and mac.group(1) in shown)
+    play.check("the same MAC address in both", held=mac is not None and mac.group(1) in shown)
     play.do("start bbox6")
     play.do("restart -t 1 web1")
     play.do("exec bbox6 wget -qO- 127.0.0.1", "It works!")
-    play.check("restarting web1 did not cut the joined container off", not play.failures)
+    play.check("restarting web1 did not cut the joined container off", held=not play.failures)
     play.do("run --network=container:web1 -p 81:81 busybox true", "conflicting options", fails=True)
 
 
@@ -141,14 +141,15 @@ def outwards(play: Play) -> None:
         server.terminate()
         seen = server.communicate()[0].decode()
     print("  the server outside wrote: " + " | ".join(seen.strip().splitlines()[:2]))
-    play.check(f"the outside saw the host's address {HOST4}", HOST4 in seen)
+    play.check(f"the outside saw the host's address {HOST4}", held=HOST4 in seen)
 
 
 def inwards(play: Play) -> None:
     play.chapter("5. Inwards: published ports, dynamic and fixed")
     play.do("run -d -p 80 --name=web2 httpd")
     play.do("run -d -p 8080:80 --name=web3 httpd")
-    port = play.do("port web2", r"80/tcp -> 0\.0\.0\.0:(\d+)\n80/tcp -> \[::\]:\1").out.split("\n")[0].rpartition(":")[2]
+    shown = play.do("port web2", r"80/tcp -> 0\.0\.0\.0:(\d+)\n80/tcp -> \[::\]:\1").out
+    port = shown.splitlines()[0].rpartition(":")[2]
     play.do("port web3", r"80/tcp -> 0\.0\.0\.0:8080")
     play.do("ps", rf"0\.0\.0\.0:8080->80/tcp, \[?:::?\]?:?8080->80/tcp.*0\.0\.0\.0:{port}->80/tcp")
     for address in (HOST4, "127.0.0.1", "[::1]"):

@@ -166,7 +166,8 @@ class Lab:
         done = subprocess.run(
             full, input=input.encode(), capture_output=True, env=self._environment(), timeout=timeout, check=False
         )
-        return Result(shown, done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        out, err = (stream.decode(errors="replace") for stream in (done.stdout, done.stderr))
+        return Result(shown, done.returncode, out, err)
 
 
 def run_on_terminal(argv: Sequence[str], text: str, environment: dict[str, str], timeout: float) -> tuple[int, str]:

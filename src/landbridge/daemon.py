@@ -301,6 +301,8 @@ def _prepare(settings: Settings) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise Unavailable(f"another landbridge daemon uses {settings.data_root}") from None
+    # conmon leaves a file in its working directory, which is ours, when a container runs out of memory.
+    os.chdir(settings.exec_root)
     if settings.pidfile:
         Path(settings.pidfile).write_text(f"{os.getpid()}\n")
     return lock
