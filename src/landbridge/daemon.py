@@ -130,7 +130,9 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     images = Images(
         ImageRecords(store.db),
         LayerStore(Path(settings.data_root, "layers")),
-        emit=lambda action, identity, name: events.emit("image", action, identity, {"name": name}),
+        emit=lambda action, identity, name: events.emit(
+            "image", action, identity, {"reclaimed" if action == "prune" else "name": name}
+        ),
         in_use=lambda image: [
             ImageUser(one.id, one.state.running) for one in state.containers if one.image == image
         ],

@@ -25,7 +25,9 @@ COMPOSITION_ROOTS = {"daemon", "__main__"}
 
 # Effects belong to the packages that own them; deciding code never reaches for the machine.
 PURE = {"model", "network", "dns", "oci"}
-EFFECT_MODULES = {"socket", "subprocess", "ctypes", "asyncio", "selectors", "sqlite3", "shutil", "tempfile", "threading"}
+EFFECT_MODULES = {
+    "socket", "subprocess", "ctypes", "asyncio", "selectors", "sqlite3", "shutil", "tempfile", "threading",
+}  # fmt: skip
 
 
 def modules() -> dict[str, Path]:

@@ -222,6 +222,7 @@ class Containers:
         lifecycle.waits.happened(identity, "exit", _outcome(container))
         if volumes:
             await self.volumes.remove_anonymous(container)
+        await self.images.release()
 
     def _step(self, container: Container, act: Act) -> None:
         phase = advance(container.state.phase, act)

@@ -66,10 +66,14 @@ class Images:
         """Once, before anything else: remove what a crash left and images only removed containers stood on."""
         await asyncio.to_thread(self._shelf.sweep)
         await self.release()
+        await self._shelf.collect()
 
     async def release(self) -> None:
         """Call after containers were removed: removed images that nobody stands on any more go, with their layers."""
-        for identity in self._records.hidden():
+        hidden = self._records.hidden()
+        if not hidden:
+            return
+        for identity in hidden:
             if not self._in_use(identity):
                 self._records.remove(identity)
         await self._shelf.collect()

@@ -39,7 +39,7 @@ def _wrong() -> Internal:
 def _class(pattern: str, at: int) -> tuple[str, int]:
     negated = pattern.startswith("^", at)
     at += negated
-    ranges = []
+    ranges: list[str] = []
     while not (ranges and pattern.startswith("]", at)):
         low, at = _member(pattern, at)
         high = low

@@ -57,7 +57,7 @@ class _Lexer:
 
     def _until(self, stop: str) -> str:
         """Read up to `stop` (taken too) or, when that is empty, to the end."""
-        out = []
+        out: list[str] = []
         while self._at < len(self._word):
             char = self._word[self._at]
             self._at += 1
@@ -84,7 +84,7 @@ class _Lexer:
         return "".join(out)
 
     def _double(self) -> str:
-        out = []
+        out: list[str] = []
         while self._at < len(self._word):
             char = self._word[self._at]
             self._at += 1
