@@ -8,6 +8,7 @@ from landbridge.api.duplex import Duplex
 from landbridge.api.request import Request
 from landbridge.api.response import Hijack, Response, Stream
 from landbridge.api.router import Route
+from landbridge.api.spool import Spool
 from landbridge.api.streaming import NUMBERS, Once, Wanted, parse_detach_keys, relay, started, stream_type
 from landbridge.engine.engine import Engine
 from landbridge.engine.hub import Session
@@ -45,7 +46,7 @@ class ContainerStreamHandlers:
             tty=config.tty,
             detach_keys=keys,
             ends_with_input=config.tty or not config.stdin_once,
-            spool_directory=self._engine.settings.data_root,
+            spool=lambda: Spool(self._engine.settings.data_root),
         )
         past = request.query_bool("logs")
 

@@ -39,13 +39,11 @@ def progress_view(message: Progress) -> Object:
 
 
 def progress_bar(current: int, total: int) -> str:
-    """``[====>   ]  1.5MB/3MB``, fifty characters wide."""
+    """``[====>   ]  1.5MB/3MB``, fifty characters and the arrow wide."""
     if total <= 0:
         return _size(current)
-    filled = min(50, current * 50 // total)
-    arrow = ">" if filled < 50 else ""
-    bar = "=" * (filled if filled < 50 else 50) + arrow
-    return f"[{bar:<50}] {_size(current):>8}/{_size(total)}"
+    bar = "=" * min(50, current * 50 // total) + ">"
+    return f"[{bar:<51}] {_size(current):>8}/{_size(total)}"
 
 
 def _size(count: float) -> str:

@@ -11,14 +11,19 @@ from collections import deque
 
 MEMORY = 1 << 20
 DISK = 256 << 20
+# How long a full spool waits for its reader; the writer waits as long.
+PATIENCE_SECONDS = 10.0
 _PIECE = 256 << 10
 
 
 class Spool:
     """First in, first out, for one writer and one reader. `close` forgets what is left."""
 
-    def __init__(self, directory: str, *, memory: int = MEMORY, disk: int = DISK) -> None:
+    def __init__(
+        self, directory: str, *, memory: int = MEMORY, disk: int = DISK, patience: float = PATIENCE_SECONDS
+    ) -> None:
         self._directory = directory
+        self._patience = patience
         self._memory = memory
         self._disk = disk
         self._chunks: deque[bytes] = deque()
@@ -80,12 +85,12 @@ class Spool:
         self._taken.set()
         return data
 
-    async def room(self, patience: float) -> bool:
+    async def room(self) -> bool:
         """Wait while it is full; False when the reader took nothing for `patience` seconds."""
         while self.full:
             self._taken.clear()
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(self._patience):
                     await self._taken.wait()
             except TimeoutError:
                 return False

@@ -20,9 +20,6 @@ from landbridge.errors import Invalid
 from landbridge.model.process import Chunk
 
 NUMBERS = {"stdout": streams.STDOUT, "stderr": streams.STDERR}
-# How long a full spool waits for its client; the program waits as long.
-PATIENCE_SECONDS = 10.0
-
 log = logging.getLogger("landbridge.api")
 
 DEFAULT_DETACH = b"\x10\x11"  # ctrl-p ctrl-q
@@ -87,7 +84,7 @@ class Wanted:
     """Which streams a client asked for, and how the program has its terminal.
 
     `ends_with_input`: the connection ends when the client's input does (input the program keeps open after it).
-    `spool_directory`: where output waits for a slow client; empty: the program waits for the client.
+    `spool` makes the place where output waits for a slow client; without one the program waits for the client.
     """
 
     stdin: bool
@@ -96,13 +93,14 @@ class Wanted:
     tty: bool
     detach_keys: bytes = DEFAULT_DETACH
     ends_with_input: bool = False
-    spool_directory: str = ""
+    spool: Callable[[], Spool] | None = None
 
 
 async def relay(program: Streams, duplex: Duplex, wanted: Wanted) -> bool:
     """Carry bytes both ways until the program's output ends or the client detaches; True when it detached."""
-    carry = _spooled_output if wanted.spool_directory else _output
-    output = asyncio.ensure_future(carry(program, duplex, wanted))
+    spool = wanted.spool() if wanted.spool is not None else None
+    carried = _output(program, duplex, wanted) if spool is None else _spooled(program, duplex, wanted, spool)
+    output = asyncio.ensure_future(carried)
     work: set[asyncio.Future[bool]] = {output}
     if wanted.stdin:
         work.add(asyncio.ensure_future(_input(program, duplex, wanted)))
@@ -130,9 +128,8 @@ async def _output(program: Streams, duplex: Duplex, wanted: Wanted) -> bool:
     return False
 
 
-async def _spooled_output(program: Streams, duplex: Duplex, wanted: Wanted) -> bool:
+async def _spooled(program: Streams, duplex: Duplex, wanted: Wanted, spool: Spool) -> bool:
     """As `_output`, but the program goes on while the client does not read; a client that never does is let go."""
-    spool = Spool(wanted.spool_directory)
     try:
         async with asyncio.TaskGroup() as tasks:
             filling = tasks.create_task(_fill(program, spool, wanted))
@@ -152,8 +149,8 @@ async def _fill(program: Streams, spool: Spool, wanted: Wanted) -> bool:
         if not shown[chunk.stream]:
             continue
         spool.put(frame(NUMBERS[chunk.stream], chunk.data))
-        if spool.full and not await spool.room(PATIENCE_SECONDS):
-            log.info("an attached client took nothing for %s s and is dropped", PATIENCE_SECONDS)
+        if spool.full and not await spool.room():
+            log.info("an attached client does not read and is dropped")
             raise ClientGone
     spool.end()
     return False
