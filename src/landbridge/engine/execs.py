@@ -37,7 +37,7 @@ class ExecConfig:
 
 @dataclass(slots=True)
 class Exec:
-    """One exec. `exit_code` None while it runs or before; `process` while it runs."""
+    """One exec. `exit_code` None while it runs or before; `process` while it runs; `watcher` sees its end."""
 
     id: str
     container: str
@@ -46,6 +46,7 @@ class Exec:
     exit_code: int | None = None
     pid: int = 0
     process: ExecProcess | None = None
+    watcher: asyncio.Task[None] | None = None
 
     @property
     def running(self) -> bool:
@@ -109,6 +110,13 @@ class Execs:
         self._watch(container, made, process)
         return process
 
+    async def ended(self, made: Exec) -> int:
+        """The exit code of an exec that was started, once it has ended and that has been told."""
+        if made.watcher is not None:
+            await asyncio.shield(made.watcher)
+        assert made.exit_code is not None
+        return made.exit_code
+
     async def _request(self, container: Container, made: Exec, size: tuple[int, int]) -> ExecRequest:
         config = made.config
         user = await self.apply.blocking(self._user, container, config)
@@ -145,7 +153,7 @@ class Execs:
             made.process, made.pid = None, 0
             self.lifecycle.emit("exec_die", container, execID=made.id, exitCode=str(made.exit_code))
 
-        task = asyncio.get_running_loop().create_task(until_end())
+        task = made.watcher = asyncio.get_running_loop().create_task(until_end())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 

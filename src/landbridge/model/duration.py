@@ -1,4 +1,4 @@
-"""Durations as Go writes them: ``1h15m30.918s``, ``300ms``. Nanoseconds inside."""
+"""Durations as Go reads and writes them: ``1h15m30.918s``, ``300ms``. Nanoseconds inside."""
 
 import re
 from fractions import Fraction
@@ -38,3 +38,26 @@ def parse_duration(text: str) -> int:
     if not rest:
         raise Invalid(f'time: invalid duration "{text}"')
     return -int(total) if text[0] == "-" else int(total)
+
+
+def show_duration(nanoseconds: int) -> str:
+    """As Go's Duration.String: ``1m30s``, ``1.5s``, ``20ms``, ``0s``."""
+    sign, left = ("-", -nanoseconds) if nanoseconds < 0 else ("", nanoseconds)
+    for unit in ("s", "ms", "µs", "ns"):
+        if left >= _UNITS[unit]:
+            break
+    else:
+        return "0s"
+    if unit != "s":
+        return f"{sign}{_decimal(left, _UNITS[unit])}{unit}"
+    minutes, rest = divmod(left, _UNITS["m"])
+    hours, minutes = divmod(minutes, 60)
+    parts = [f"{hours}h"] if hours else []
+    parts += [f"{minutes}m"] if hours or minutes else []
+    return f"{sign}{''.join(parts)}{_decimal(rest, _UNITS['s'])}s"
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, part = divmod(value, unit)
+    digits = str(part).zfill(len(str(unit)) - 1).rstrip("0")
+    return f"{whole}.{digits}" if digits else str(whole)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from landbridge.errors import Internal, StartFailed
 from landbridge.model.process import Chunk, ExecRequest
-from landbridge.system import inotify, runtime_errors
+from landbridge.system import inotify, processes, runtime_errors
 from landbridge.system.beneath import open_in_root
 from landbridge.system.descriptors import Readiness
 from landbridge.system.processes import Process, spawn
@@ -91,6 +91,15 @@ class ExecProcess:
                 os.kill(self.pid, signum)
             except ProcessLookupError:
                 pass  # ended a moment ago
+
+    def destroy(self) -> None:
+        """Kill the process and all it has started, as far as these are still its own; nothing once it has ended."""
+        if self._runner.alive:
+            for pid in (*processes.descendants(self.pid), self.pid):
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass  # ended a moment ago
 
     async def wait(self) -> int:
         """The exit status as a shell says it."""

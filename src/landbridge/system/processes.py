@@ -148,6 +148,18 @@ def started(pid: int) -> int:
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
+def descendants(pid: int) -> list[int]:
+    """Every process `pid` is a parent, grandparent… of right now, itself not included, parents first."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (fields := _proc(int(name), "stat").rpartition(")")[2].split()):
+            children.setdefault(int(fields[1]), []).append(int(name))
+    found = list(children.get(pid, ()))
+    for one in found:  # grows while it is walked
+        found += children.get(one, ())
+    return found
+
+
 def _proc(pid: int, name: str) -> str:
     try:
         with open(f"/proc/{pid}/{name}", errors="replace") as file:
