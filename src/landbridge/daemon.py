@@ -35,6 +35,7 @@ from landbridge.engine.engine import Engine
 from landbridge.engine.events import Events
 from landbridge.engine.execs import Execs
 from landbridge.engine.explain import Explain
+from landbridge.engine.healthchecks import HealthChecks
 from landbridge.engine.hub import Hub
 from landbridge.engine.image_records import ImageRecords
 from landbridge.engine.images import Images
@@ -162,6 +163,8 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         cpus=host.cpus, memory=host.memory, runtimes=(choice.name,), cgroup_version=facts.cgroup_version,
     )  # fmt: skip
     containers = Containers(state=state, lifecycle=lifecycle, images=images, volumes=volumes, facts=limits)
+    execs = Execs(state, lifecycle, runtime, apply, machine)
+    lifecycle.check_health_with(HealthChecks(state, execs, lifecycle.emit))
     contents = Contents(state, lifecycle, images, apply, HostTrees())
     engine = Engine(
         settings=settings,
@@ -169,7 +172,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         containers=containers,
         lifecycle=lifecycle,
         streams=Streams(state, runtime, hub, launch, ContainerLogs(parse_record), waits),
-        execs=Execs(state, lifecycle, runtime, apply, machine),
+        execs=execs,
         networks=networks,
         images=images,
         volumes=volumes,

@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 
 from landbridge.engine.execs import ExecConfig, Execs
+from landbridge.engine.freeze import Watcher
 from landbridge.engine.health import MOST_OUTPUT, Schedule, command, judged, kept
 from landbridge.engine.restart import Sleep
 from landbridge.engine.signals import Tell
@@ -25,7 +26,7 @@ _SECOND = 1_000_000_000
 FAILED = -1  # the exit code Docker shows for a probe that could not run or took too long
 
 
-class HealthChecks:
+class HealthChecks(Watcher):
     """The monitors of all containers. `emit` tells the world of container events."""
 
     def __init__(self, state: State, execs: Execs, emit: Tell, *, sleep: Sleep = asyncio.sleep) -> None:

@@ -17,6 +17,8 @@ from dataclasses import replace
 from landbridge.engine.apply import Undo, finished
 from landbridge.engine.effects import Runtime
 from landbridge.engine.events import Events
+from landbridge.engine.freeze import Freezer, Watcher
+from landbridge.engine.health import at_rest, at_start
 from landbridge.engine.hub import Hub
 from landbridge.engine.launch import Launch
 from landbridge.engine.locks import Locks
@@ -60,8 +62,14 @@ class Lifecycle:
         self.locks = locks
         self.signals = Signals(state, runtime, waits, self.emit)
         self.restarts = Restarts(self._after_back_off, sleep)
+        self.freezer = Freezer(state, runtime, locks, self.emit)
+        self.health = Watcher()
         self._tasks: set[asyncio.Task[None]] = set()
         self.remove_ended: Callable[[str], Coroutine[None, None, None]] | None = None  # for --rm; set by Containers
+
+    def check_health_with(self, watcher: Watcher) -> None:
+        """Who probes running containers; it needs us to exist first."""
+        self.health = self.freezer.health = watcher
 
     # Start.
 
@@ -115,9 +123,11 @@ class Lifecycle:
             raise
         current = self.state.containers[container.id]
         state = replace(started, restart_count=restart_count, phase=Phase.RUNNING)
+        state = replace(state, health=at_start(current))
         self.state.containers.put(replace(current, state=state))
         self.emit("start", current)
         self._spawn(self._watch(container.id))
+        self.health.watch(container.id)
         if self.hub.expected(container.id):
             self._spawn(self.hub.connect(container.id))  # who came while the process was being started
 
@@ -162,12 +172,13 @@ class Lifecycle:
 
     async def _ended(self, container: Container, info: ExitInfo) -> None:
         identity, state = container.id, container.state
+        self.health.unwatch(identity)
         kept = self.stack.kept[identity] > 0  # it is being restarted: its stack stays as it is
         again = None if kept else self.restarts.delay(container, info.code)
         ended = replace(
             state, phase=advance(state.phase, Act.EXIT if again is None else Act.BACK_OFF), pid=0, conmon_pid=0,
             exit_code=info.code, oom_killed=info.oom_killed, finished_at=info.finished_at, error="",
-            restart_count=state.restart_count + (again is not None), health=None,
+            restart_count=state.restart_count + (again is not None), health=at_rest(state.health),
         )
         self.state.containers.put(replace(container, state=ended))
         if info.oom_killed:
@@ -275,31 +286,11 @@ class Lifecycle:
 
     async def pause(self, text: str) -> None:
         """Freeze. Raises: Conflict when not running or paused already."""
-        container = self.state.container(text)
-        async with self.locks.holding(container.id):
-            container = self.state.containers[container.id]
-            if container.state.phase is Phase.PAUSED:
-                raise Conflict(f"Container {container.id} is already paused")
-            if not container.state.running:
-                raise Conflict(f"container {container.id} is not running")
-            await self.runtime.pause(container.id)
-            self._step(container, Act.PAUSE)
-        self.emit("pause", container)
+        await self.freezer.pause(text)
 
     async def unpause(self, text: str) -> None:
         """Thaw. Raises: Conflict when not paused."""
-        container = self.state.container(text)
-        async with self.locks.holding(container.id):
-            container = self.state.containers[container.id]
-            if container.state.phase is not Phase.PAUSED:
-                raise Conflict(f"Container {container.id} is not paused")
-            await self.runtime.resume(container.id)
-            self._step(container, Act.UNPAUSE)
-        self.emit("unpause", container)
-
-    def _step(self, container: Container, act: Act) -> None:
-        phase = advance(container.state.phase, act)
-        self.state.containers.put(replace(container, state=replace(container.state, phase=phase)))
+        await self.freezer.unpause(text)
 
     # Waiting.
 
@@ -331,6 +322,8 @@ class Lifecycle:
         bundle = self.launch.bundle(container.id)
         self.runtime.adopt(container.id, bundle=bundle, pid=container.state.pid, conmon_pid=container.state.conmon_pid)
         self._spawn(self._watch(container.id))
+        if container.state.phase is Phase.RUNNING:
+            self.health.watch(container.id)
 
     async def start_by_policy(self) -> None:
         """At boot: what its restart policy says shall run, runs. Owners before those who join them."""
@@ -385,6 +378,7 @@ class Lifecycle:
     async def close(self) -> None:
         """Stop watching; containers go on."""
         await self.restarts.close()
+        await self.health.close()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
