@@ -137,7 +137,12 @@ class ContainerHandlers:
         return Empty()
 
     async def kill(self, request: Request) -> Response:
-        await self._engine.lifecycle.kill(request.params["name"], request.query_str("signal"))
+        name = request.params["name"]
+        try:
+            await self._engine.lifecycle.kill(name, request.query_str("signal"))
+        except (NotFound, Invalid, Conflict) as error:
+            prefix = f"cannot kill container: {name}: "
+            raise type(error)(prefix + error.message.removeprefix(prefix)) from error
         return Empty()
 
     async def pause(self, request: Request) -> Response:
