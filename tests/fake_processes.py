@@ -87,7 +87,7 @@ class FakeRuntime:
             return Created(pid=self._pid, conmon_pid=self._pid + 1)
 
         created: Created = self.faults.call("runtime.create", effect)
-        await asyncio.sleep(0)
+        await self.faults.pause()
         return created
 
     async def start(self, container: str) -> None:
@@ -99,7 +99,7 @@ class FakeRuntime:
             process.status = "running"
 
         self.faults.call("runtime.start", effect, can_be_late=True)
-        await asyncio.sleep(0)
+        await self.faults.pause()
 
     async def exited(self, container: str) -> ExitInfo:
         if container not in self.known:
@@ -164,7 +164,7 @@ class FakeRuntime:
             return process.attached[-1]
 
         attachment: FakeAttachment = self.faults.call("attach", effect)
-        await asyncio.sleep(0)
+        await self.faults.pause()
         return attachment
 
     def resize(self, container: str, *, rows: int, columns: int) -> None:
@@ -181,7 +181,7 @@ class FakeRuntime:
             self.known.discard(container)
 
         self.faults.call("runtime.delete", effect)
-        await asyncio.sleep(0)
+        await self.faults.pause()
 
     # What a test does to processes.
 

@@ -6,7 +6,6 @@ with one wrong element does nothing at all, a port can be held once. Each satisf
 the kernel and the companions outlive a daemon.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
@@ -229,7 +228,7 @@ class FakeResolver:
                 self._change(change)
 
         self.faults.call("resolver.apply", effect, can_be_late=True)
-        await asyncio.sleep(0)
+        await self.faults.pause()
 
     def _change(self, change: Change) -> None:
         match change:
@@ -264,7 +263,7 @@ class FakeResolver:
             self.faults.demand(all(one.netns in self.kernel.pins for one in askers), f"no namespace: {askers}")
 
         self.faults.call("resolver.replace", effect, can_be_late=True)
-        await asyncio.sleep(0)
+        await self.faults.pause()
 
 
 class FakeProxy:
@@ -277,7 +276,7 @@ class FakeProxy:
 
     async def hold(self, holds: Sequence[Hold]) -> None:
         self.faults.call("proxy.hold", lambda: self._hold(holds), can_be_late=True)
-        await asyncio.sleep(0)
+        await self.faults.pause()
 
     def _hold(self, holds: Sequence[Hold]) -> None:
         held = dict(self.held)
@@ -303,7 +302,7 @@ class FakeProxy:
 
     async def release(self, keys: Sequence[str]) -> None:
         self.faults.call("proxy.release", lambda: [self.held.pop(key, None) for key in keys], can_be_late=True)
-        await asyncio.sleep(0)
+        await self.faults.pause()
 
     async def replace(self, holds: Sequence[Hold]) -> Mapping[str, str]:
         failed: dict[str, str] = {}
@@ -317,7 +316,7 @@ class FakeProxy:
                     failed[error.key] = error.reason
 
         self.faults.call("proxy.replace", effect, can_be_late=True)
-        await asyncio.sleep(0)
+        await self.faults.pause()
         return failed
 
 

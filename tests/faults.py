@@ -19,6 +19,7 @@ class Faults:
         self.calls: list[str] = []
         self.objections: list[str] = []
         self.hook: Callable[[int, str], None] | None = None
+        self.turns: Callable[[], int] = lambda: 1  # how long the outside takes, in turns of the event loop
         self._fail_at = 0
         self._error: Callable[[str], BaseException] = Internal
         self._late = False
@@ -53,6 +54,11 @@ class Faults:
             self._trip(what)
         return result
 
+    async def pause(self) -> None:
+        """The time until an answer comes."""
+        for _ in range(self.turns()):
+            await asyncio.sleep(0)
+
     def demand(self, fine: object, objection: str) -> None:
         """The world objects: the effect fails, and the objection is kept, since an engine may swallow the failure."""
         if not fine:
@@ -70,6 +76,9 @@ class LoopExecutor(Executor):
     As with a real thread, a job that was handed over runs to its end whether or not its caller still waits.
     """
 
+    def __init__(self, faults: Faults) -> None:
+        self._faults = faults
+
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
         future.set_running_or_notify_cancel()
@@ -82,6 +91,12 @@ class LoopExecutor(Executor):
             else:
                 future.set_result(result)
 
+        def wait(turns: int) -> None:
+            if turns:
+                loop.call_soon(wait, turns - 1)
+            else:
+                run()
+
         loop = asyncio.get_running_loop()
-        loop.call_soon(lambda: loop.call_soon(run))
+        loop.call_soon(wait, self._faults.turns())
         return future

@@ -65,6 +65,9 @@ class OneImage:
     def lower_dirs(self, image: Image) -> tuple[str, ...]:
         return ("/layers/1",)
 
+    async def release(self) -> None:
+        return None
+
 
 class Sleeper:
     """A clock for back-offs: sleeping tasks wait until `wake`."""
@@ -107,9 +110,8 @@ class Rig:
         if not self.store.get_meta("id"):
             self.store.set_meta("id", "cafe")
         self.state = State(self.store, INSTANCE)
-        self.apply = Apply(
-            INSTANCE, outside.kernel, outside.firewall, outside.resolver, outside.proxy, LoopExecutor()
-        )
+        pool = LoopExecutor(outside.faults)
+        self.apply = Apply(INSTANCE, outside.kernel, outside.firewall, outside.resolver, outside.proxy, pool)
         self.events, self.waits, self.locks = Events(), Waits(), Locks()
         self.volumes = Volumes(
             state=self.state, events=self.events, files=outside.files, disk=outside.disk,
@@ -325,14 +327,11 @@ class Rig:
         assert self.outside.roots.made == {one.id for one in self.state.containers}, "roots"
         for sandbox in self.state.world().sandboxes.values():
             owner = self.state.containers[sandbox.container]
-            kept = owner.state.phase is Phase.RESTARTING or self.attachments.users(owner.id)
-            assert kept, f"the sandbox of {owner.name} stands for nobody"
+            assert self.attachments.users(owner.id), f"the sandbox of {owner.name} stands for nobody"
         for container in running.values():
-            try:
-                owner = self.attachments.owner(container)
-            except NotFound:
-                continue  # the owner was removed under it
-            assert owner.host.network_mode == "host" or self.state.sandbox(owner.id), f"{container.name} has no stack"
+            owner = self.state.containers.get(container.state.stack_of)
+            there = owner is None or owner.host.network_mode == "host" or self.state.sandbox(owner.id)
+            assert there, f"{container.name} has no stack"  # unless the owner was removed under it
         assert not self.locks._locks, "locks left behind"
 
     def _check_store(self) -> None:

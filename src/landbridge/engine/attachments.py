@@ -17,7 +17,7 @@ from landbridge.engine.validate_network import canonical_mac, check_endpoint
 from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
 from landbridge.model import ids
 from landbridge.model.config import EndpointConfig, EndpointIpam
-from landbridge.model.container import Container
+from landbridge.model.container import Container, Phase
 from landbridge.model.link import RouteSpec
 from landbridge.model.network import Endpoint, IpamPool, Network, Sandbox
 from landbridge.network import bridge as bridge_driver
@@ -59,20 +59,11 @@ class Attachments:
         return found
 
     def users(self, owner: str) -> list[Container]:
-        """Running containers that live in the owner's sandbox, itself included."""
-        found = []
-        for container in self.state.containers:
-            if not container.state.running:
-                continue
-            if container.id == owner or (container.joins and self._owner_id(container) == owner):
-                found.append(container)
-        return found
-
-    def _owner_id(self, container: Container) -> str:
-        try:
-            return self.owner(container).id
-        except (NotFound, Conflict):
-            return ""
+        """Containers that live in the owner's sandbox, itself included: they run, or will again after a back-off."""
+        return [
+            one for one in self.state.containers
+            if one.state.stack_of == owner and (one.state.running or one.state.phase is Phase.RESTARTING)
+        ]
 
     # Claims.
 

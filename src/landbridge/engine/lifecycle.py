@@ -106,23 +106,28 @@ class Lifecycle:
 
     def _locked(self, identity: str) -> set[str]:
         container = self.state.containers.get(identity)
+        if container is None:
+            return {identity}
         try:
-            return {identity, self.stack.owner(container).id} if container else {identity}
+            owner = self.stack.owner(container).id
         except LandbridgeError:
-            return {identity}  # the launch itself will say what is wrong with it
+            owner = identity  # the launch itself will say what is wrong with it
+        return {identity, owner, container.state.stack_of or identity}
 
     async def _launch(self, container: Container, *, restart_count: int) -> None:
         advance(container.state.phase, Act.START)
+        stack_of = ""
         try:
+            stack_of = self.stack.owner(container).id
             async with Undo() as undo:
                 started = await self._bring_up(container, undo)
         except BaseException as error:
             code = error.exit_code if isinstance(error, StartFailed) else 128
             message = error.message if isinstance(error, LandbridgeError) else f"{type(error).__name__}: {error}"
-            await finished(self._failed(container.id, message, code))
+            await finished(self._failed(container.id, stack_of, Outcome(code, message)))
             raise
         current = self.state.containers[container.id]
-        state = replace(started, restart_count=restart_count, phase=Phase.RUNNING)
+        state = replace(started, restart_count=restart_count, phase=Phase.RUNNING, stack_of=stack_of)
         state = replace(state, health=at_start(current))
         self.state.containers.put(replace(current, state=state))
         self.emit("start", current)
@@ -143,17 +148,19 @@ class Lifecycle:
             finished_at=container.state.finished_at,
         )
 
-    async def _failed(self, identity: str, message: str, code: int) -> None:
+    async def _failed(self, identity: str, stack_of: str, outcome: Outcome) -> None:
         """Record why a start failed; with ``--rm`` a container that never ran goes away, as in Docker."""
         self.hub.disappoint(identity)
         container = self.state.containers.get(identity)
         if container is None:
             return
-        await self.stack.down(container)
         phase = Phase.EXITED if container.state.phase is Phase.RESTARTING else container.state.phase
-        state = replace(container.state, phase=phase, error=message, exit_code=code, pid=0, conmon_pid=0)
+        state = replace(
+            container.state, phase=phase, error=outcome.error, exit_code=outcome.code, pid=0, conmon_pid=0
+        )
         self.state.containers.put(replace(container, state=state))
-        self.waits.happened(identity, "exit", Outcome(code, message))
+        await self.stack.down(self.state.containers[identity], stack_of)
+        self.waits.happened(identity, "exit", outcome)
         if container.host.auto_remove and not container.state.started_at and self.remove_ended is not None:
             self._spawn(self.remove_ended(identity))
 
@@ -198,7 +205,7 @@ class Lifecycle:
         if kept:
             self.stack.tell("disconnect", container)
         else:
-            work.append(self.stack.down(container, keep=again))
+            work.append(self.stack.down(container, container.state.stack_of, keep=again))
         results = await asyncio.gather(*work, return_exceptions=True)
         results += await asyncio.gather(self.launch.release(container.id), return_exceptions=True)
         for error in results:
@@ -229,7 +236,7 @@ class Lifecycle:
             return False
         state = replace(container.state, phase=advance(Phase.RESTARTING, Act.EXIT), manually_stopped=True)
         self.state.containers.put(replace(container, state=state))
-        await finished(self.stack.down(self.state.containers[container.id]))
+        await finished(self.stack.down(self.state.containers[container.id], state.stack_of))
         self.waits.happened(container.id, "exit", Outcome(state.exit_code))
         return True
 
@@ -282,7 +289,7 @@ class Lifecycle:
         async with self._holding(identity):
             container = self.state.containers.get(identity)
             if container is not None and not container.state.running and container.state.phase is not Phase.RESTARTING:
-                await self.stack.down(container)
+                await self.stack.down(container, container.state.stack_of)
 
     async def pause(self, text: str) -> None:
         """Freeze. Raises: Conflict when not running or paused already."""

@@ -13,9 +13,9 @@ from landbridge.engine.events import Events
 from landbridge.engine.presence import Presence
 from landbridge.engine.publish import Publish
 from landbridge.engine.state import State
-from landbridge.errors import Conflict, LandbridgeError
+from landbridge.errors import Conflict
 from landbridge.model.config import EndpointConfig
-from landbridge.model.container import Container, Phase
+from landbridge.model.container import Container
 from landbridge.model.names import RemoveRecord
 from landbridge.model.network import Network, Sandbox
 from landbridge.network import gateways
@@ -58,12 +58,12 @@ class Stack:
             self.tell("connect", owner)
         return owner, sandbox
 
-    async def down(self, container: Container, *, keep: bool = False) -> None:
-        """Its names go; ports too, and the sandbox when nobody lives there, unless it is about to run again."""
-        try:
-            owner = self.attachments.owner(container)
-        except LandbridgeError:
-            return  # the joined container has been removed; its removal took the sandbox down
+    async def down(self, container: Container, stack_of: str, *, keep: bool = False) -> None:
+        """A container's names go; ports too, and the sandbox of `stack_of`, whose stack it has or nearly had, when
+        nobody lives there. With `keep` it is about to run again: only names go."""
+        owner = self.state.containers.get(stack_of)
+        if owner is None:
+            return  # the joined container has been removed, and its removal took the sandbox down
         own = owner.id == container.id
         if own:
             await self.presence.hush(owner)
@@ -78,8 +78,7 @@ class Stack:
 
     def _inhabited(self, owner: Container, *, leaving: Container) -> bool:
         """Whether somebody lives in the sandbox, or its owner is about to come back to it."""
-        away = leaving.id != owner.id and (owner.state.phase is Phase.RESTARTING or self.kept[owner.id] > 0)
-        return away or bool(self.attachments.users(owner.id))
+        return bool(self.attachments.users(owner.id)) or (leaving.id != owner.id and self.kept[owner.id] > 0)
 
     async def _close(self, owner: Container, sandbox: Sandbox) -> None:
         await self.publish.withdraw(sandbox)

@@ -9,7 +9,7 @@ from landbridge.engine.apply import Apply
 from landbridge.engine.attachments import Attachments
 from landbridge.engine.effects_usage import Meter
 from landbridge.engine.state import State
-from landbridge.errors import Conflict, Internal, Invalid, LandbridgeError
+from landbridge.errors import Conflict, Internal, Invalid
 from landbridge.model.container import Container, Phase
 from landbridge.model.link import LinkCounters
 from landbridge.model.process import Stats
@@ -72,10 +72,7 @@ class Usage:
 
     def _namespace(self, container: Container) -> str:
         """The path of the network namespace the container lives in; empty for the host's."""
-        try:
-            sandbox = self.state.sandbox(self.attachments.owner(container).id)
-        except LandbridgeError:
-            return ""  # the container joined is gone, and its namespace with it
+        sandbox = self.state.sandbox(container.state.stack_of)
         return sandbox.path if sandbox is not None else ""
 
     async def top(self, text: str, arguments: str) -> ProcessTable:

@@ -98,7 +98,11 @@ class Health:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """Times are nanoseconds since the epoch, 0 for never."""
+    """Times are nanoseconds since the epoch, 0 for never.
+
+    `stack_of` is the container whose network stack the process has (its own id, or the owner of the one joined);
+    whom a later start would join may be somebody else.
+    """
 
     phase: Phase = Phase.CREATED
     pid: int = 0
@@ -111,6 +115,7 @@ class State:
     restart_count: int = 0
     manually_stopped: bool = False
     health: Health | None = None
+    stack_of: str = ""
 
     @property
     def running(self) -> bool:
