@@ -22,7 +22,7 @@ from conftest import Client
         (("run", "busybox", "nosuchprogram"), 127, "executable file not found"),
         (("run", "busybox", "/etc"), 126, "permission denied|is a directory"),
         (("run", "--user", "nobodyknows", "busybox", "true"), 125, "unable to find user nobodyknows"),
-        (("network", "rm", "nope"), 1, "network nope not found"),
+        (("network", "rm", "nope"), 1, "network nope not found|No such network: nope"),
         (("network", "create", "bridge"), 1, "operation is not permitted on predefined bridge network"),
         (("network", "create", "--subnet", "10.0.0.5/24", "x"), 1, "invalid subnet 10.0.0.5/24"),
         (("network", "rm", "bridge"), 1, "pre-defined network"),
