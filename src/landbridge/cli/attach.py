@@ -92,19 +92,22 @@ class Attached:
             numbers = (*numbers, _signal.SIGWINCH)
         self.session.stdout.flush()
         output = Output(self.session, framed=not self.tty)
-        with SignalPipe(numbers) as signals:
+        with SignalPipe(numbers) as signals, RawTerminal(stdin) if raw else _Nothing():
             if started is not None:
                 started()
             self.resize()
             keys = DetachKeys(self.keys) if raw else None
+            return pump(connection, output, stdin=stdin, keys=keys, signals=signals, on_signal=self.on_signal)
 
-            def move() -> bool:
-                return pump(connection, output, stdin=stdin, keys=keys, signals=signals, on_signal=self.on_signal)
 
-            if not raw:
-                return move()
-            with RawTerminal(stdin):
-                return move()
+class _Nothing:
+    """Stands in where there is no terminal to put in raw mode."""
+
+    def __enter__(self) -> _Nothing:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
 
 
 def open_stream(session: Session, name: str, streams: dict[str, bool], keys: str) -> Connection:

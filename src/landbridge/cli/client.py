@@ -83,6 +83,16 @@ class Connection:
         self.buffer = data[limit:] + self.buffer
         return data[:limit]
 
+    def is_open(self) -> bool:
+        """Whether the other side has neither closed the connection nor sent anything unasked."""
+        try:
+            self.socket.recv(1, _socket.MSG_PEEK | _socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return True
+        except OSError:  # reset: closed all the same
+            return False
+        return False
+
     def close(self) -> None:
         self.socket.close()
 
@@ -245,16 +255,13 @@ class Client:
             lines.append("Content-Length: 0")
         message = "\r\n".join([*lines, "", ""]).encode() + data
         connection, self.idle = self.idle, None
-        if connection is None:
+        if connection is None or not connection.is_open():
+            connection = self._connect()
+        try:
+            connection.socket.sendall(message)
+        except OSError:  # an idle connection the daemon closed at this moment
             connection = self._connect()
             connection.socket.sendall(message)
-        else:
-            try:
-                connection.socket.sendall(message)
-            except OSError:  # the daemon closed the idle connection meanwhile
-                connection.close()
-                connection = self._connect()
-                connection.socket.sendall(message)
         for chunk in stream or ():
             if chunk:
                 connection.socket.sendall(b"%x\r\n%b\r\n" % (len(chunk), chunk))

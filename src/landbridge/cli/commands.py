@@ -126,6 +126,18 @@ GROUPS = {
 # Processes, not requests; the launcher hands them to the project's own Python before this table is read.
 PROCESSES = {"daemon": "Run the engine", "resolver": "Run the DNS process", "proxy": "Run the port process"}
 
+# Docker's commands that are left out on purpose, and why.
+OMITTED = {
+    **dict.fromkeys(
+        ("build", "builder", "buildx"), "building images is out of scope; build elsewhere, then pull or load"
+    ),
+    **dict.fromkeys(
+        ("swarm", "service", "stack", "node", "config", "secret"),
+        "swarm mode is out of scope; overlay networks need none here",
+    ),
+    **dict.fromkeys(("context", "plugin", "manifest", "trust", "checkpoint", "search"), "it is not offered"),
+}
+
 SHORT: dict[str, str] = {
     **{
         name: f"container {name}"

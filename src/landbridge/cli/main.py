@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from landbridge.cli.commands import COMMANDS, GROUPS, SHORT, Command
+from landbridge.cli.commands import COMMANDS, GROUPS, OMITTED, SHORT, Command
 from landbridge.cli.flags import Flag, parse
 from landbridge.cli.outcome import ArgumentCount, CommandError, ExitWith, OptionError, UsageError
 from landbridge.cli.session import Session
@@ -62,6 +62,8 @@ def find_command(words: list[str]) -> tuple[str, str, list[str]]:
     canonical = SHORT.get(typed, typed)
     if canonical in COMMANDS:
         return canonical, typed, rest
+    if first in OMITTED:
+        raise ExitWith(1, f"landbridge: '{first}' is left out on purpose: {OMITTED[first]}")
     usage = f"\nUsage:  landbridge {first}\n" if first in GROUPS else ""
     where = f"landbridge {first}" if first in GROUPS else "landbridge"
     raise ExitWith(

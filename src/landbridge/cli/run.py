@@ -9,6 +9,7 @@ from landbridge.cli.lifecycle import container_path
 from landbridge.cli.outcome import CommandError, DaemonError, ExitWith, OptionError
 from landbridge.cli.reference import parse_reference
 from landbridge.cli.runflags import CREATE_FLAGS, RUN_FLAGS
+from landbridge.cli.terminal import window_size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def create_container(session: Session, flags: Parsed) -> str:
         body = create_body(flags, session.env)
     except CommandError as error:
         raise OptionError(error.message) from None
+    body["HostConfig"]["ConsoleSize"] = list(window_size(session.fileno(session.stdout)))
     _warn_about_dns(session, flags["dns"])
     _check_platform(flags["platform"])
     image = flags.args[0]

@@ -27,8 +27,8 @@ class StreamFile:
         """`size` bytes, fewer only at the end."""
         parts, have = [self.pending], len(self.pending)
         while size < 0 or have < size:
-            data = next(self.chunks, b"")
-            if not data:
+            data = next(self.chunks, None)
+            if data is None:
                 break
             parts.append(data)
             have += len(data)

@@ -63,7 +63,7 @@ def parse_detach_keys(text: str) -> bytes:
             keys += word.encode()
         elif word.lower() in specials:
             keys.append(specials[word.lower()])
-        elif word.lower().startswith("ctrl-") and len(word) == 6 and word[5].lower().isalpha():
+        elif word.lower().startswith("ctrl-") and len(word) == 6 and "a" <= word[5].lower() <= "z":
             keys.append(ord(word[5].lower()) - ord("a") + 1)
         else:
             raise CommandError(f"invalid detach keys ({text}): Unknown character: '{word}'")

@@ -7,6 +7,7 @@ and compare. It knows no container: answers are constants, so what is compared i
 import json
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -133,11 +134,15 @@ def without_version(path: str) -> str:
 
 @dataclass
 class CaptureServer:
-    """`with CaptureServer(path) as server:` — then `server.requests` holds what arrived, in order."""
+    """`with CaptureServer(path) as server:` — then `server.requests` holds what arrived, in order.
+
+    A path in `streams` is answered by its function, which gets the connection for itself (a hijacked stream, a wait).
+    """
 
     path: Path
     answers: dict[tuple[str, str], tuple[int, Any]] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    streams: dict[tuple[str, str], Callable[[Any, socket.socket], None]] = field(default_factory=dict)
 
     def __enter__(self) -> "CaptureServer":
         self._listener = socket.socket(socket.AF_UNIX)
@@ -197,6 +202,10 @@ class CaptureServer:
                 self.requests.append(
                     Request(method, path, dict(parse_qsl(parts.query, keep_blank_values=True)), headers, body)
                 )
+            if (method, path) in self.streams:
+                self.streams[method, path](stream, connection)
+                connection.shutdown(socket.SHUT_RDWR)
+                return
             self._answer(connection, method, path)
 
     @staticmethod
@@ -217,15 +226,12 @@ class CaptureServer:
         if method == "POST" and path.endswith(("/start", "/kill", "/stop")) and (method, path) not in self.answers:
             status, value = 204, None
         value = value() if callable(value) else value
-        body = (
-            b"OK"
-            if path == "/_ping"
-            else b""
-            if status == 204
-            else value
-            if isinstance(value, bytes)
-            else json.dumps(value).encode()
-        )
+        if path == "/_ping":
+            body = b"OK"
+        elif status == 204:
+            body = b""
+        else:
+            body = value if isinstance(value, bytes) else json.dumps(value).encode()
         lines = [f"HTTP/1.1 {status} X", "Api-Version: 1.51", "Ostype: linux"]
         lines.append(f"Content-Type: {STREAM_TYPE if path.endswith('/logs') else 'application/json'}")
         if status != 204:
