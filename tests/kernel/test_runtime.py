@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,17 +90,57 @@ def test_what_the_process_has(run: Run) -> None:
     run(scenario)
 
 
+# Forbidden by the filter alone: the kernel lets anybody make a user namespace.
+FORBIDDEN = ("unshare", "-U", "true")
+
+
 def test_compiled_filters_are_used_and_in_force(run: Run) -> None:
     async def scenario(lab: Lab) -> None:
-        codes = set()
+        used = []
         for _ in range(2):
-            box = await lab.start("sleep", "1000")
-            _, out, _ = await box.output("grep", "Seccomp:", "/proc/1/status")
-            assert out.split() == [b"Seccomp:", b"2"]
-            codes.add((await box.output("unshare", "-m", "true"))[0])
-            used = b"seccomp_bpf_data" in (box.bundle / "config.json").read_bytes()
-        assert codes == {1}
-        assert used == (lab.runtime.choice.name == "crun")
+            box = await lab.create("sh", "-c", f"{' '.join(FORBIDDEN)} 2>/dev/null; echo code $?; exec sleep 1000")
+            async with await lab.runtime.attach(box.id) as attached:
+                await lab.runtime.start(box.id)
+                assert await until(attached, b"\n") == b"code 1\n"
+            assert (await box.output(*FORBIDDEN))[0] != 0
+            used.append(b"seccomp_bpf_data" in (box.bundle / "config.json").read_bytes())
+        assert used == [False, lab.runtime.choice.name == "crun"]
+        free = await lab.start("sleep", "1000", host=HostConfig(security_opt=("seccomp=unconfined",)))
+        assert (await free.output(*FORBIDDEN))[0] == 0
+
+    run(scenario)
+
+
+# A crun that does not know the annotation, and one that knows it but gets no rules either way.
+DEAF = """#!{python}
+import json, os, sys
+if "create" in sys.argv:
+    path = sys.argv[sys.argv.index("--bundle") + 1] + "/config.json"
+    spec = json.load(open(path))
+    if spec.pop("annotations", None):
+        del spec["linux"]["seccomp"]
+        json.dump(spec, open(path, "w"))
+os.execv("{crun}", ["crun", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.parametrize("trouble", ["ignored", "damaged"])
+def test_no_program_runs_without_its_filter(run: Run, trouble: str) -> None:
+    async def scenario(lab: Lab) -> None:
+        if lab.runtime.choice.name != "crun":
+            pytest.skip("only crun takes compiled filters")
+        await lab.start("sleep", "1000")
+        if trouble == "ignored":
+            script = lab.path / "crun"
+            script.write_text(DEAF.format(python=sys.executable, crun=lab.runtime.choice.path))
+            script.chmod(0o755)
+            lab.runtime.choice = replace(lab.runtime.choice, path=str(script))
+        else:
+            (kept,) = (lab.path / "run" / "filters").iterdir()
+            kept.write_bytes(b"no filter at all")
+        box = await lab.start("sleep", "1000")
+        assert (await box.output(*FORBIDDEN))[0] != 0
+        assert (await box.output("grep", "Seccomp:", "/proc/1/status"))[1].split() == [b"Seccomp:", b"2"]
 
     run(scenario)
 

@@ -19,7 +19,7 @@ from landbridge.system.runtime import UNKNOWN_EXIT, Runtime
 
 pytestmark = pytest.mark.kernel
 
-# The former daemon: makes a container, says where it is and is killed without a chance to tidy up.
+# The former daemon: makes a container, says where it is and is killed, with its process group, without a chance to tidy up.
 FORMER = """
 import asyncio, json, os, signal, sys
 from pathlib import Path
@@ -35,7 +35,7 @@ async def main():
     box = await lab.create(*command, stdin=True)
     await runtime.start(box.id)
     print(json.dumps([box.id, str(box.bundle), box.created.pid, box.created.conmon_pid]), flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.killpg(os.getpgrp(), signal.SIGKILL)
 
 asyncio.run(main())
 """
@@ -52,7 +52,9 @@ class Place:
         choice = json.dumps({key: getattr(self.choice, key) for key in ("name", "path", "version", "reason")})
         arguments = (sys.executable, "-c", FORMER, str(self.path), self.name, choice, *command)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-        done = subprocess.run(arguments, capture_output=True, text=True, env=environment, check=False)
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, env=environment, check=False, start_new_session=True
+        )
         assert done.returncode == -signal.SIGKILL, done.stderr
         identity, bundle, pid, conmon = json.loads(done.stdout)
         return identity, bundle, pid, conmon

@@ -49,6 +49,12 @@ class FilterCache:
         new.write_bytes(source.read_bytes())
         new.rename(path)
 
+    def forget(self, spec: Mapping[str, Any]) -> None:
+        """Drop the filter of `spec`: it did not work. Twice is no error."""
+        path = self._path(spec)
+        if path:
+            path.unlink(missing_ok=True)
+
     def _path(self, spec: Mapping[str, Any]) -> Path | None:
         filters = spec["linux"].get("seccomp")
         if not filters or any(filters.get(key) for key in _NOT_IN_BYTES):

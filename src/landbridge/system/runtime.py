@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from landbridge.errors import Internal, NotFound
+from landbridge.errors import Internal, NotFound, StartFailed
 from landbridge.model.process import Created, CreateRequest, ExecRequest, ExitInfo, RuntimeChoice
 from landbridge.system import processes, runtime_errors
 from landbridge.system.attach import Attachment, attach, resize
@@ -62,14 +62,26 @@ class Runtime:
         Raises: StartFailed with Docker's text and exit code when the runtime refuses; nothing is left then.
         """
         quick = self._filters.apply(request.spec) if self.choice.name == "crun" else None
-        created = await self._create(request, quick or request.spec)
-        if quick and not filtered(created.pid):
-            # This crun did not take the compiled filter: never run a program without one.
-            await self.delete(request.id)
+        created = await self._create_quickly(request, quick) if quick else None
+        if created is None:
             created = await self._create(request, request.spec)
-        if self.choice.name == "crun":
-            self._filters.learn(request.spec, Path(self._state, request.id))
+            if self.choice.name == "crun":
+                self._filters.learn(request.spec, Path(self._state, request.id))
         return created
+
+    async def _create_quickly(self, request: CreateRequest, spec: Mapping[str, Any]) -> Created | None:
+        """Create with a compiled filter; None when this runtime cannot: never run a program without one."""
+        try:
+            created = await self._create(request, spec)
+        except StartFailed as problem:
+            if problem.exit_code != runtime_errors.UNCLEAR:
+                raise  # the user's mistake, the same without the filter
+        else:
+            if filtered(created.pid):
+                return created
+            await self.delete(request.id)
+        self._filters.forget(request.spec)
+        return None
 
     async def _create(self, request: CreateRequest, spec: Mapping[str, Any]) -> Created:
         bundle = Path(request.bundle)

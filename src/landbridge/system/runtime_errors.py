@@ -9,6 +9,9 @@ import re
 
 from landbridge.errors import StartFailed
 
+# Docker's exit code when neither of its two phrases fits.
+UNCLEAR = 128
+
 _MISSING = re.compile(r"executable file [`'\"]?(?P<name>.*?)[`'\"]? not found in \$PATH")
 _CHDIR = re.compile(r"chdir [`'\"](?P<path>.*?)[`'\"]: (?P<reason>.*)")
 _RUNC_PREFIX = re.compile(r"^(runc )?(create|exec|run|start) failed: |^unable to start container process: ")
@@ -40,7 +43,7 @@ def exit_code(detail: str) -> int:
         return 126
     if "executable file not found" in text or "no such file or directory" in text:
         return 127
-    return 128
+    return UNCLEAR
 
 
 def describe(message: str, program: str) -> str:
