@@ -70,16 +70,17 @@ class EventHandlers:
         return [Route("GET", "/events", self.events)]
 
     async def events(self, request: Request) -> Response:
-        since = parse_time(request.query_str("since"), "since")
+        # The epoch is a moment, too: only nothing at all means from now on.
+        since = parse_time(request.query_str("since"), "since") if request.query_str("since") else None
         until = parse_time(request.query_str("until"), "until")
         if since and until and until < since:
             raise Invalid(f"`since` time ({since // SECOND}) cannot be after `until` time ({until // SECOND})")
         filters = request.filters()
         return Stream(await started(self._lines(since, until, filters)))
 
-    async def _lines(self, since: int, until: int, filters: Filters) -> AsyncGenerator[bytes, None]:
+    async def _lines(self, since: int | None, until: int, filters: Filters) -> AsyncGenerator[bytes, None]:
         with self._events.subscribed() as subscription:
-            past = list(self._events.past(since, until or time.time_ns())) if since else []
+            past = list(self._events.past(since, until or time.time_ns())) if since is not None else []
             yield b""
             for event in past:
                 if accepts(event, filters):
