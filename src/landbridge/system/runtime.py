@@ -218,6 +218,8 @@ class Runtime:
                     await process.gone()
             self.cgroups.remove(live.cgroup)
             _sweep(live.bundle)
+            # conmon has left it in its working directory, which is ours, if the container ran out of memory.
+            Path("oom").unlink(missing_ok=True)
         (self._exits / container).unlink(missing_ok=True)
         if self._live.get(container) is live:
             self._live.pop(container, None)
