@@ -86,6 +86,7 @@ class Lab:
     async def create(
         self, *args: str, host: HostConfig | None = None, stdin: bool = False, stdin_once: bool = False,
         tty: bool = False, user: User | None = None, bundle: Path | None = None, log_size_max: int = 0,
+        log: bool = True, pid_ns: str = "",
     ) -> Box:  # fmt: skip
         """A container up to the moment before its program runs."""
         identity = secrets.token_hex(32)
@@ -99,6 +100,7 @@ class Lab:
             hostname=identity[:12],
             netns="/proc/self/ns/net",
             user=user or User(),
+            pid_ns=pid_ns,
             cgroup_version=self.runtime.cgroups.version,
             capabilities=capabilities.from_mask(probe.capability_mask()),
             machine=seccomp.Machine(arch=probe.machine()[0], kernel=probe.machine()[1]),
@@ -108,7 +110,7 @@ class Lab:
         place = bundle or self.path / identity
         self.boxes.append(identity)
         request = CreateRequest(
-            id=identity, bundle=str(place), spec=spec, log_path=str(self.path / f"{identity}.log"), terminal=tty,
+            id=identity, bundle=str(place), spec=spec, terminal=tty, log_path=str(self.path / f"{identity}.log") if log else "",
             stdin=stdin, stdin_once=stdin_once, log_size_max=log_size_max,
         )  # fmt: skip
         return Box(self, container, place, await self.runtime.create(request), context)

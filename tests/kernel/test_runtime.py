@@ -17,6 +17,7 @@ from landbridge.model.process import User
 from landbridge.oci.conmon import parse_record
 from landbridge.system import processes
 from landbridge.system.logfile import entries
+from landbridge.system.runtime import UNKNOWN_EXIT
 
 pytestmark = pytest.mark.kernel
 
@@ -309,6 +310,82 @@ def test_the_hosts_null_device_stays_roots(run: Run) -> None:
         code, out, _ = await box.output("sh", "-c", "id -u; cat", user=User(uid=1234, gid=1234))
         assert (code, out) == (0, b"1234\n")
         assert (os.stat("/dev/null").st_uid, os.stat("/dev/null").st_gid) == (0, 0)
+
+    run(scenario)
+
+
+def test_a_container_without_a_log(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.create("echo", "said", log=False)
+        async with await lab.runtime.attach(box.id) as attached:
+            await lab.runtime.start(box.id)
+            assert (await gathered(attached.receive))["stdout"] == b"said\n"
+        assert (await lab.runtime.exited(box.id)).code == 0
+        assert not [name for name in os.listdir(lab.path) if name.endswith(".log")]
+
+    run(scenario)
+
+
+def test_a_log_of_limited_size_keeps_its_end(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.create("sh", "-c", "for i in $(seq 3000); do echo line $i; done", log_size_max=20_000)
+        await lab.runtime.start(box.id)
+        await lab.runtime.exited(box.id)
+        assert len(box.log) <= 20_000
+        (last,) = entries(f"{lab.path}/{box.id}.log", parse_record, tail=1)
+        assert last.data == b"line 3000\n"
+
+    run(scenario)
+
+
+def test_a_long_line_is_whole_again(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.start("sh", "-c", "head -c 100000 /dev/zero | tr '\\0' x; echo; echo end")
+        await lab.runtime.exited(box.id)
+        found = list(entries(f"{lab.path}/{box.id}.log", parse_record, tail=2))
+        assert b"".join(one.data for one in found) == b"x" * 100_000 + b"\nend\n"
+        assert found[0].partial
+
+    run(scenario)
+
+
+def test_processes_left_in_the_hosts_pid_namespace_go_with_the_container(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.create("sh", "-c", "sleep 1000 & echo $!; exit 3", pid_ns="host")
+        async with await lab.runtime.attach(box.id) as attached:
+            await lab.runtime.start(box.id)
+            left = int(await until(attached, b"\n"))
+        assert (await lab.runtime.exited(box.id)).code == 3
+        assert processes.started(left)
+        orphan = processes.adopt(left, start_time=processes.started(left))
+        await lab.runtime.delete(box.id)
+        assert orphan is not None
+        async with asyncio.timeout(10):
+            await orphan.gone()
+
+    run(scenario)
+
+
+def test_conmon_killed_under_us(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.start("sleep", "1000")
+        os.kill(box.created.conmon_pid, signal.SIGKILL)
+        waiting = asyncio.ensure_future(lab.runtime.exited(box.id))
+        done, _ = await asyncio.wait((waiting,), timeout=0.2)
+        assert not done
+        lab.runtime.kill(box.id, signal.SIGTERM)
+        lab.runtime.kill(box.id, signal.SIGKILL)
+        assert (await waiting).code == UNKNOWN_EXIT
+
+    run(scenario)
+
+
+def test_many_at_once(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        boxes = await asyncio.gather(*(lab.start("sh", "-c", f"exit {code}") for code in range(16)))
+        ends = await asyncio.gather(*(lab.runtime.exited(box.id) for box in boxes))
+        assert [end.code for end in ends] == list(range(16))
+        await asyncio.gather(*(lab.runtime.delete(box.id) for box in boxes))
 
     run(scenario)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from landbridge.errors import Invalid
+from landbridge.errors import Invalid, Unavailable
 from landbridge.model.container import Container
 from landbridge.model.process import DeviceNode, User
 from landbridge.oci import capabilities, seccomp
@@ -42,7 +42,7 @@ class SpecContext:
     the host's for a privileged container. `directories` are the destinations of binds whose source is a directory:
     with `recursive_readonly` (the kernel knows mount_setattr) a read-only one covers the mounts below it.
     `device_numbers` maps block device paths named in limits to (major, minor). `capabilities` is all this daemon
-    can give. `init_binary` empty: no init available.
+    can give. `init_binary` is the init to run first (``--init``, or the daemon's default), or empty.
     """
 
     rootfs: str
@@ -80,7 +80,8 @@ class Security:
 def build(container: Container, context: SpecContext) -> dict[str, Any]:
     """The whole config.json of `container`.
 
-    Raises: Invalid for options that make no sense (unknown capability, security option, device rule).
+    Raises: Invalid for options that make no sense (unknown capability, security option, device rule),
+    Unavailable for ``--init`` without an init.
     """
     host = container.host
     caps = capabilities.select(
@@ -236,7 +237,12 @@ def _process(
 
 
 def _has_init(container: Container, context: SpecContext) -> bool:
-    return bool(container.host.init and context.init_binary and not context.pid_ns)
+    """Docker gives an init only to a container with a PID namespace of its own. Raises: Unavailable."""
+    if context.pid_ns:
+        return False
+    if container.host.init and not context.init_binary:
+        raise Unavailable("no init program for --init on this host: install tini or catatonit")
+    return bool(context.init_binary)
 
 
 def _mount_context(container: Container, context: SpecContext, security: Security) -> MountContext:
@@ -245,7 +251,7 @@ def _mount_context(container: Container, context: SpecContext, security: Securit
     directories = context.directories | volumes
     return MountContext(
         files=context.files,
-        shm_dir=context.shm_dir,
+        shm_dir=context.shm_dir or ("/dev/shm" if context.ipc_ns == "host" else ""),
         init=(context.init_binary, INIT_IN_CONTAINER) if _has_init(container, context) else None,
         recursive_readonly=directories if context.recursive_readonly else frozenset(),
         sys_writable=host.privileged,

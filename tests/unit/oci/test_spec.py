@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from landbridge.errors import Invalid
+from landbridge.errors import Invalid, Unavailable
 from landbridge.model.config import Config, Device, HostConfig, ThrottleDevice, Ulimit
 from landbridge.model.container import Container, MountPoint
 from landbridge.model.process import DeviceNode, User
@@ -86,7 +86,7 @@ CASES: dict[str, tuple[Container, SpecContext]] = {
     ),
     "host-namespaces": (
         container(HostConfig(network_mode="host", cgroupns_mode="host")),
-        replace(CONTEXT, netns="", pid_ns="host", ipc_ns="host", uts_ns="host", shm_dir="/dev/shm"),
+        replace(CONTEXT, netns="", pid_ns="host", ipc_ns="host", uts_ns="host"),
     ),
     "joined": (
         container(HostConfig(network_mode="container:other", ipc_mode="none")),
@@ -228,6 +228,21 @@ def test_mount_options_drop_what_they_contradict() -> None:
 def test_a_mount_at_dev_replaces_everything_below() -> None:
     spec = build(container(mounts=(MountPoint(type="bind", source="/d", destination="/dev"),)), CONTEXT)
     assert [entry["destination"] for entry in spec["mounts"] if entry["destination"].startswith("/dev")] == ["/dev"]
+
+
+def test_init_by_default_by_wish_and_not_to_be_had() -> None:
+    ready = replace(CONTEXT, init_binary="/usr/bin/tini")
+    assert build(container(), ready)["process"]["args"][0] == "/sbin/docker-init"
+    joined = build(container(HostConfig(init=True)), replace(ready, pid_ns="host"))
+    assert joined["process"]["args"] == ["sleep", "300"]
+    with pytest.raises(Unavailable):
+        build(container(HostConfig(init=True)), CONTEXT)
+
+
+def test_a_shared_memory_directory_replaces_the_private_one() -> None:
+    spec = build(container(), replace(CONTEXT, shm_dir="/run/shm/x"))
+    (entry,) = [one for one in spec["mounts"] if one["destination"] == "/dev/shm"]
+    assert (entry["type"], entry["source"]) == ("bind", "/run/shm/x")
 
 
 @pytest.mark.parametrize("text", ["c 1:2", "x 1:2 r", "c 1 rwm", "c a:b r", "c 1:2 q", ""])
