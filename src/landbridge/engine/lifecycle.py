@@ -160,7 +160,8 @@ class Lifecycle:
         )
         self.state.containers.put(replace(container, state=state))
         await self.stack.down(self.state.containers[identity], stack_of)
-        self.waits.happened(identity, "exit", outcome)
+        # Why is the start's own answer; the docker command would report a waiter's error as a second failure.
+        self.waits.happened(identity, "exit", Outcome(outcome.code))
         if container.host.auto_remove and not container.state.started_at and self.remove_ended is not None:
             self._spawn(self.remove_ended(identity))
 

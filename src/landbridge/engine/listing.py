@@ -95,8 +95,8 @@ def select_containers(
     since = [*filters.get("since", ()), *([page.since] if page.since else ())]
     until = min((state.container(text).created for text in before), default=None)
     after = max((state.container(text).created for text in since), default=None)
-    asks_for_state = bool({"status", "exited", "health"} & set(filters))
-    everything = page.everything or page.limit > 0 or before or since or asks_for_state
+    # Docker: of the filters only ``status`` reaches those that do not run, unless all are asked for.
+    everything = page.everything or page.limit > 0 or "status" in filters
     found: list[Container] = []
     for one in sorted(state.containers, key=lambda one: one.created, reverse=True):
         if page.limit > 0 and len(found) == page.limit:
