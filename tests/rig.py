@@ -5,8 +5,11 @@ outside with what the state says should be there. Nothing of `landbridge.system`
 """
 
 import asyncio
+import os
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -170,9 +173,12 @@ class Rig:
         return Rig(to, self.outside.photograph(), **self.given)
 
     async def settle(self) -> None:
-        """Let background work come to rest."""
-        for _ in range(200):
+        """Let background work come to rest: nothing asked of the outside and no task made or ended for a while."""
+        quiet, last = 0, (-1, -1)
+        while quiet < 20:
             await asyncio.sleep(0)
+            now = (len(self.faults.calls), len(asyncio.all_tasks()))
+            quiet, last = (quiet + 1, now) if now == last else (0, now)
 
     # Short forms of requests.
 
@@ -348,18 +354,26 @@ class Rig:
             assert endpoint.network in loaded.networks, "an endpoint on nothing"
 
 
-def engine_test(test: Callable[[Rig], Awaitable[None]]) -> Callable[[Path], None]:
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A directory for databases, in memory where the system has such a place: hundreds are made and thrown away."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as directory:
+        yield Path(directory)
+
+
+def engine_test(test: Callable[[Rig], Awaitable[None]]) -> Callable[[], None]:
     """Make a pytest test of a coroutine that is given a booted engine; afterwards everything must be in order."""
 
-    def run(tmp_path: Path) -> None:
+    def run() -> None:
         async def go() -> None:
-            rig = await Rig(tmp_path / "db").boot()
-            try:
-                await test(rig)
-                await rig.settle()
-                rig.check()
-            finally:
-                await rig.stop()
+            with scratch() as directory:
+                rig = await Rig(directory / "db").boot()
+                try:
+                    await test(rig)
+                    await rig.settle()
+                    rig.check()
+                finally:
+                    await rig.stop()
 
         asyncio.run(go())
 

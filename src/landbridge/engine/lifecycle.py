@@ -221,6 +221,8 @@ class Lifecycle:
         Raises: NotModified when it does not run, NotFound, Invalid (signal).
         """
         container = self.state.container(text)
+        if signame:
+            signal_number(signame)
         async with self._holding(container.id):  # a start in progress comes first
             container = self.state.containers[container.id]
             if not await self._give_up(container):

@@ -25,11 +25,14 @@ class Tell(Protocol):
 class Signals:
     """`emit` tells the world of container events."""
 
-    def __init__(self, state: State, runtime: Runtime, waits: Waits, emit: Tell) -> None:
+    def __init__(
+        self, state: State, runtime: Runtime, waits: Waits, emit: Tell, grace: float = KILL_GRACE
+    ) -> None:
         self.state = state
         self.runtime = runtime
         self.waits = waits
         self.emit = emit
+        self.grace = grace  # seconds a killed process has to be gone
 
     async def send(self, container: Container, number: int, *, last: bool) -> None:
         """Send one signal, if the container runs. `last`: it is meant to end by this."""
@@ -73,7 +76,7 @@ class Signals:
 
     async def _gone(self, container: Container, done: asyncio.Future[Outcome]) -> None:
         try:
-            await asyncio.wait_for(done, KILL_GRACE)
+            await asyncio.wait_for(done, self.grace)
         except TimeoutError:
             raise Internal(
                 f"cannot stop container: {container.id}: tried to kill container, but did not receive an exit event"

@@ -3,10 +3,8 @@
 import asyncio
 import os
 import random
-import shutil
-import tempfile
 from collections.abc import Awaitable
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -15,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from landbridge.errors import LandbridgeError
 from landbridge.model.config import EndpointConfig
-from rig import Rig
+from rig import Rig, scratch
 
 CONTAINERS = ("c0", "c1", "c2", "c3")
 NETWORKS = ("n0", "n1", "n2")
@@ -33,7 +31,8 @@ class Engine(RuleBasedStateMachine):
     @initialize(seed=st.integers(0, 999))
     def begin(self, seed: int) -> None:
         self.generation = 0
-        self.directory = Path(tempfile.mkdtemp())
+        self.stack = ExitStack()
+        self.directory = self.stack.enter_context(scratch())
         self.loop = asyncio.new_event_loop()
         self.rig = Rig(self.directory / "db")
         dice = random.Random(seed)
@@ -45,7 +44,7 @@ class Engine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.loop.run_until_complete(self.rig.stop())
         self.loop.close()
-        shutil.rmtree(self.directory)
+        self.stack.close()
 
     def do(self, *operations: Awaitable[Any]) -> None:
         async def go() -> None:

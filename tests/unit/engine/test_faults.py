@@ -5,13 +5,12 @@ The operations are not told apart by their steps: effects are counted, and the n
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
 import pytest
 
 from landbridge.errors import Internal, LandbridgeError
 from landbridge.model.container import Phase
-from rig import Rig
+from rig import Rig, engine_test, scratch
 
 Step = Callable[[Rig], Awaitable[object]]
 
@@ -101,13 +100,13 @@ FORWARD: Mapping[str, tuple[Step, Step]] = {
 ALL = {**ATOMIC, **FORWARD}
 
 
-def each_effect(tmp_path: Path, name: str, one: Callable[[Rig, int], Awaitable[bool]]) -> None:
+def each_effect(name: str, one: Callable[[Rig, int], Awaitable[bool]]) -> None:
     """`one(rig, n)` for n = 1, 2, …, each on an engine of its own, until it says that there is no n-th effect."""
 
     async def go() -> None:
         number, more = 1, True
         while more:
-            rig = await Rig(tmp_path / f"{number}.db").boot()
+            rig = await Rig(directory / f"{number}.db").boot()
             await ALL[name][0](rig)
             await rig.settle()
             rig.check()
@@ -117,12 +116,13 @@ def each_effect(tmp_path: Path, name: str, one: Callable[[Rig, int], Awaitable[b
             number += 1
         assert number > 2, "no effect at all"
 
-    asyncio.run(go())
+    with scratch() as directory:
+        asyncio.run(go())
 
 
 @pytest.mark.parametrize("manner", ["undone", "unanswered"])
 @pytest.mark.parametrize("name", ATOMIC)
-def test_a_failure_leaves_nothing(name: str, manner: str, tmp_path: Path) -> None:
+def test_a_failure_leaves_nothing(name: str, manner: str) -> None:
     async def fail(rig: Rig, number: int) -> bool:
         outline = rig.outline()
         rig.faults.fail(number, late=manner == "unanswered")
@@ -140,11 +140,11 @@ def test_a_failure_leaves_nothing(name: str, manner: str, tmp_path: Path) -> Non
         rig.check()
         return True
 
-    each_effect(tmp_path, name, fail)
+    each_effect(name, fail)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_cancelled_request_leaves_nothing_half_made(name: str, tmp_path: Path) -> None:
+def test_a_cancelled_request_leaves_nothing_half_made(name: str) -> None:
     async def cut(rig: Rig, number: int) -> bool:
         task = asyncio.ensure_future(ALL[name][1](rig))
         rig.faults.watch(hook=lambda count, what: task.cancel() if count == number else None)
@@ -158,17 +158,17 @@ def test_a_cancelled_request_leaves_nothing_half_made(name: str, tmp_path: Path)
         rig.check()
         return happened
 
-    each_effect(tmp_path, name, cut)
+    each_effect(name, cut)
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_daemon_killed_anywhere_finds_its_way_at_the_next_boot(name: str, tmp_path: Path) -> None:
+def test_a_daemon_killed_anywhere_finds_its_way_at_the_next_boot(name: str) -> None:
     async def kill(rig: Rig, number: int) -> bool:
         found: list[Rig] = []
 
         def photograph(count: int, what: str) -> None:
             if count == number:
-                found.append(rig.photograph(tmp_path / f"{number}.left.db"))
+                found.append(rig.photograph(rig.database.with_suffix(".left")))
 
         rig.faults.watch(hook=photograph)
         await ALL[name][1](rig)
@@ -188,11 +188,11 @@ def test_a_daemon_killed_anywhere_finds_its_way_at_the_next_boot(name: str, tmp_
             await left.stop()
         return bool(found)
 
-    each_effect(tmp_path, name, kill)
+    each_effect(name, kill)
 
 
 @pytest.mark.parametrize("name", FORWARD)
-def test_a_failure_on_the_way_down_stops_nothing_else(name: str, tmp_path: Path) -> None:
+def test_a_failure_on_the_way_down_stops_nothing_else(name: str) -> None:
     """What failed is there until the next boot, which puts it right."""
 
     async def fail(rig: Rig, number: int) -> bool:
@@ -209,23 +209,18 @@ def test_a_failure_on_the_way_down_stops_nothing_else(name: str, tmp_path: Path)
         rig.check()
         return happened
 
-    each_effect(tmp_path, name, fail)
+    each_effect(name, fail)
 
 
-def test_a_failed_start_says_why_in_its_state(tmp_path: Path) -> None:
-    async def go() -> None:
-        rig = await Rig(tmp_path / "db").boot()
-        await fresh(rig)
-        rig.faults.fail(4)
-        with pytest.raises(LandbridgeError):
-            await rig.lifecycle.start("web")
-        state = rig.of("web").state
-        assert state.phase is Phase.CREATED
-        assert state.error.startswith("injected failure of ")
-        assert state.exit_code == 128
+@engine_test
+async def test_a_failed_start_says_why_in_its_state(rig: Rig) -> None:
+    await fresh(rig)
+    rig.faults.fail(4)
+    with pytest.raises(LandbridgeError):
         await rig.lifecycle.start("web")
-        assert rig.of("web").state.error == ""
-        rig.check()
-        await rig.stop()
-
-    asyncio.run(go())
+    state = rig.of("web").state
+    assert state.phase is Phase.CREATED
+    assert state.error.startswith("injected failure of ")
+    assert state.exit_code == 128
+    await rig.lifecycle.start("web")
+    assert rig.of("web").state.error == ""
