@@ -173,6 +173,21 @@ def test_programs_that_cannot_start(run: Run, program: str, phrase: str, code: i
     run(scenario)
 
 
+def test_a_program_the_kernel_refuses(run: Run) -> None:
+    """Found out only at the start, as in Docker: a sentence in the container's log and exit code 1."""
+
+    async def scenario(lab: Lab) -> None:
+        (lab.root / "script").write_text("no interpreter line\n")
+        (lab.root / "script").chmod(0o755)
+        box = await lab.start("/script")
+        assert (await lab.runtime.exited(box.id)).code == 1
+        (entry,) = entries(f"{lab.path}/{box.id}.log", parse_record)
+        assert entry.data.startswith(b"exec ")
+        assert entry.data.lower().endswith(b"exec format error\n")
+
+    run(scenario)
+
+
 def test_signals_and_pause(run: Run) -> None:
     async def scenario(lab: Lab) -> None:
         runtime = lab.runtime

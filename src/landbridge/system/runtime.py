@@ -18,16 +18,13 @@ from typing import Any
 
 from landbridge.errors import Internal, NotFound, StartFailed
 from landbridge.model.process import Created, CreateRequest, ExecRequest, ExitInfo, RuntimeChoice
-from landbridge.system import processes, runtime_errors
+from landbridge.system import monitor, processes, runtime_errors
 from landbridge.system.attach import Attachment, attach, resize
 from landbridge.system.cgroups import Cgroups
-from landbridge.system.descriptors import read, read_all
+from landbridge.system.descriptors import read_all
 from landbridge.system.execs import ExecProcess, start_exec
 from landbridge.system.filter_cache import FilterCache, filtered
 from landbridge.system.processes import Process, spawn
-
-# What conmon and the runtime leave in a bundle; a stale socket or FIFO would stop the next start.
-_LEFTOVERS = ("attach", "ctl", "winsz", "pid", "oci-log", "oom", "config.json", "resources.json")
 
 # Docker's code for a process whose end nobody saw.
 UNKNOWN_EXIT = 255
@@ -59,8 +56,20 @@ class Runtime:
     async def create(self, request: CreateRequest) -> Created:
         """Make the container up to the moment before its program runs.
 
+        Cancelled, it lets the runtime finish first and removes what was made: a runtime killed half-way would
+        leave things nobody knows of.
+
         Raises: StartFailed with Docker's text and exit code when the runtime refuses; nothing is left then.
         """
+        making = asyncio.ensure_future(self._make(request))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            await asyncio.gather(making, return_exceptions=True)
+            await self.delete(request.id)
+            raise
+
+    async def _make(self, request: CreateRequest) -> Created:
         quick = self._filters.apply(request.spec) if self.choice.name == "crun" else None
         created = await self._create_quickly(request, quick) if quick else None
         if created is None:
@@ -85,32 +94,16 @@ class Runtime:
 
     async def _create(self, request: CreateRequest, spec: Mapping[str, Any]) -> Created:
         bundle = Path(request.bundle)
-        self._prepare(request, bundle, spec)
-        reading, writing = os.pipe()
-        os.set_blocking(reading, False)
-        conmon = None
-        try:
-            conmon = spawn(
-                self._conmon_argv(request),
-                inherit=(writing,),
-                env={"PATH": os.environ.get("PATH", ""), "_OCI_SYNCPIPE": str(writing)},
-                session=True,
-            )
-            os.close(writing)
-            writing = -1
-            pid = await self._synchronize(reading, request)
-            init = _watch(pid)
-        except BaseException:
-            if conmon:
-                conmon.kill(signal.SIGKILL)
-                await asyncio.shield(self._try("delete", "--force", request.id))
-            raise
-        finally:
-            os.close(reading)
-            if writing >= 0:
-                os.close(writing)
         program = str(spec["process"]["args"][0])
-        self._live[request.id] = _Live(bundle, program, str(spec["linux"]["cgroupsPath"]), conmon, init)
+        self._prepare(request, bundle, spec)
+        argv = monitor.arguments(
+            request, conmon=self._conmon, choice=self.choice, state=self._state, exits=str(self._exits)
+        )
+        try:
+            conmon, pid = await monitor.start(argv, bundle=bundle)
+        except monitor.Refused as refusal:
+            raise runtime_errors.create_failed(str(refusal), program) from None
+        self._live[request.id] = _Live(bundle, program, str(spec["linux"]["cgroupsPath"]), conmon, _watch(pid))
         return Created(pid=pid, conmon_pid=conmon.pid)
 
     async def start(self, container: str) -> None:
@@ -217,9 +210,7 @@ class Runtime:
                 if process:
                     await process.gone()
             self.cgroups.remove(live.cgroup)
-            _sweep(live.bundle)
-            # conmon has left it in its working directory, which is ours, if the container ran out of memory.
-            Path("oom").unlink(missing_ok=True)
+            monitor.sweep(live.bundle)
         (self._exits / container).unlink(missing_ok=True)
         if self._live.get(container) is live:
             self._live.pop(container, None)
@@ -256,46 +247,9 @@ class Runtime:
     def _prepare(self, request: CreateRequest, bundle: Path, spec: Mapping[str, Any]) -> None:
         for directory in (bundle, self._exits, Path(self._state)):
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _sweep(bundle)
+        monitor.sweep(bundle)
         (self._exits / request.id).unlink(missing_ok=True)
         (bundle / "config.json").write_text(json.dumps(spec))
-
-    def _conmon_argv(self, request: CreateRequest) -> list[str]:
-        bundle = request.bundle
-        log = f"k8s-file:{request.log_path}" if request.log_path else "none"
-        argv = [
-            self._conmon, "--api-version", "1", "--cid", request.id, "--cuuid", request.id, "--name", request.id,
-            "--runtime", self.choice.path, "--bundle", bundle, "--container-pidfile", f"{bundle}/pid",
-            "--exit-dir", str(self._exits), "--log-path", log, "--log-level", "error",
-            # Not to fork twice: the daemon stays conmon's parent, and conmon outlives it all the same.
-            "--sync", "--full-attach", "--no-sync-log",
-            "--runtime-arg=--root", f"--runtime-arg={self._state}",
-            "--runtime-arg=--log", f"--runtime-arg={bundle}/oci-log", "--runtime-arg=--log-format=json",
-        ]  # fmt: skip
-        if request.log_size_max:
-            argv += ["--log-size-max", str(request.log_size_max)]
-        if request.terminal:
-            argv.append("--terminal")
-        if request.stdin:
-            argv.append("--stdin")
-            if not request.stdin_once:
-                argv.append("--leave-stdin-open")
-        return argv
-
-    async def _synchronize(self, reading: int, request: CreateRequest) -> int:
-        """Read conmon's one-line report: the pid, or the failure as an exception."""
-        answer = b""
-        while not answer.endswith(b"\n") and (piece := await read(reading)):
-            answer += piece
-        try:
-            report = json.loads(answer)
-            pid = int(report["data"])
-        except (ValueError, KeyError, TypeError):
-            raise Internal(f"conmon ended without a report: {answer!r}") from None
-        if pid > 0:
-            return pid
-        message = _said(Path(request.bundle, "oci-log")) or str(report.get("message", ""))
-        raise runtime_errors.create_failed(message, str(request.spec["process"]["args"][0]))
 
     async def _run(self, *arguments: str) -> None:
         """Run the runtime to its end. Raises: Internal with its last words."""
@@ -333,13 +287,6 @@ def _open_gate(fifo: Path) -> bool:
     return True
 
 
-def _said(log: Path) -> str:
-    try:
-        return runtime_errors.last_error(log.read_text(errors="replace"))
-    except OSError:
-        return ""
-
-
 def _watch(pid: int) -> Process | None:
     """Watch a process that cannot have been replaced: its parent has not reaped it."""
     try:
@@ -363,9 +310,3 @@ def _saved_spec(bundle: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found
-
-
-def _sweep(bundle: Path) -> None:
-    for name in _LEFTOVERS:
-        (bundle / name).unlink(missing_ok=True)
-

@@ -66,9 +66,12 @@ def describe(message: str, program: str) -> str:
 
 
 def last_error(log: str) -> str:
-    """The last message of a runtime's JSON log, or empty."""
+    """The last message of a runtime's log, JSON or plain lines, or empty."""
     found = ""
-    for line in log.splitlines():
+    for line in filter(None, log.splitlines()):
+        if not line.startswith("{"):
+            found = line
+            continue
         try:
             record = json.loads(line)
         except ValueError:

@@ -45,3 +45,4 @@ def test_the_last_error_of_a_log_counts() -> None:
     log = "\n".join(map(json.dumps, records)) + '\n{"level": "error", "ms'
     assert last_error(log) == "last"
     assert last_error("") == ""
+    assert last_error("plain words\n") == "plain words"
