@@ -61,7 +61,8 @@ def run(argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dic
         "stderr": err.getvalue().decode(),
         "requests": sent,
     }
-    return dict(json.loads(json.dumps(result).replace(str(GOLDEN / "files"), "{dir}")))
+    text = json.dumps(result).replace(str(GOLDEN / "files"), "{dir}").replace(str(GOLDEN), "{above}")
+    return dict(json.loads(text))
 
 
 def renamed(text: str) -> str:
