@@ -227,6 +227,21 @@ def test_a_spool_gives_back_everything_in_order(tmp_path_factory: pytest.TempPat
     assert got == put
 
 
+def test_a_spool_can_go_to_disk_more_than_once(tmp_path: Path) -> None:
+    async def scene() -> bytes:
+        spool, got = Spool(str(tmp_path), memory=2), b""
+        for _ in range(3):
+            spool.put(b"abc")
+            spool.put(b"de")
+            got += await spool.get()
+        spool.end()
+        while data := await spool.get():
+            got += data
+        return got
+
+    assert run(scene()) == b"abcde" * 3
+
+
 def test_what_a_vanished_client_never_ran_is_released_and_what_it_ran_as_well() -> None:
     released: list[int] = []
 

@@ -12,12 +12,12 @@ from landbridge.api.clock import SECOND, span, stamp
 from landbridge.api.container_views import (
     command_text,
     inspect_view,
-    port_list,
     settings_view,
     status_text,
     summary_view,
 )
 from landbridge.api.network_views import network_inspect_view, network_view, pool_view
+from landbridge.api.port_views import port_list
 from landbridge.model.config import Config, EndpointConfig
 from landbridge.model.container import Health, Phase, State
 from landbridge.model.network import IpamPool
