@@ -129,7 +129,8 @@ def exec_process(
     caps = capabilities.select(
         host.cap_add, host.cap_drop, available=context.capabilities, privileged=host.privileged or privileged
     )
-    base = replace(container, config=replace(container.config, tty=tty))
+    # The container's init is there already, whether or not it came with --init.
+    base = replace(container, config=replace(container.config, tty=tty), host=replace(host, init=False))
     process = _process(base, context, caps, parse_security(host.security_opt))
     process["args"] = list(args)
     process["env"] = merge_env(process["env"], env)
