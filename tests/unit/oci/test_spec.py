@@ -263,6 +263,11 @@ def test_exec_inherits_and_overrides() -> None:
     assert "terminal" not in process
 
 
+def test_an_exec_needs_no_init_where_the_container_has_one() -> None:
+    process = exec_process(container(HostConfig(init=True)), CONTEXT, args=("id",))
+    assert process["args"] == ["id"]
+
+
 def test_a_privileged_exec_has_everything_and_a_terminal_its_size() -> None:
     process = exec_process(container(), CONTEXT, args=("sh",), tty=True, privileged=True, rows=40, columns=120)
     assert process["capabilities"]["effective"] == list(CONTEXT.capabilities)
