@@ -291,12 +291,14 @@ class FakeProxy:
         self.held = held
 
     def _failure(self, hold: Hold, held: Mapping[str, Hold]) -> HoldFailed | None:
-        if (hold.proto, hold.host_port) in self.busy:
-            return HoldFailed("in use", reason="EADDRINUSE", key=hold.key, holder="pid 7 (nginx)", port=hold.host_port)
+        ports = range(hold.host_port, hold.host_port + hold.count)
+        for port in ports:
+            if (hold.proto, port) in self.busy:
+                return HoldFailed("in use", reason="EADDRINUSE", key=hold.key, holder="pid 7 (nginx)", port=port)
         for other in held.values():
-            same = (other.proto, other.host_port, ":" in other.host_ip) == (hold.proto, hold.host_port,
-                                                                            ":" in hold.host_ip)
-            if same and (other.host_ip == hold.host_ip or {other.host_ip, hold.host_ip} & set(ANY)):
+            same = (other.proto, ":" in other.host_ip) == (hold.proto, ":" in hold.host_ip)
+            meet = other.host_port < ports.stop and ports.start < other.host_port + other.count
+            if same and meet and (other.host_ip == hold.host_ip or {other.host_ip, hold.host_ip} & set(ANY)):
                 return HoldFailed("in use", reason="EADDRINUSE", key=hold.key, holder=f"landbridge ({other.key})")
         return None
 

@@ -13,15 +13,21 @@ pytestmark = pytest.mark.kernel
 
 NET = worlds.network("net")
 WEB = worlds.container("web")
-ENDPOINT = worlds.endpoint(WEB, NET, "172.18.0.2/20")
+ENDPOINT = worlds.endpoint(WEB, NET, "172.18.0.2/20", ipv6="fd00::2/64", gateway6="fd00::1")
 
 
 def bindings(*ports: int) -> tuple[Binding, ...]:
     return tuple(Binding(port=Port(80), host_ip="0.0.0.0", host_port=port) for port in ports)
 
 
-def whole(*ports: int) -> str:
-    world = worlds.world(NET, WEB, ENDPOINT, worlds.sandbox(WEB, *bindings(*ports)))
+def ranges(*spans: tuple[str, int, int]) -> tuple[Binding, ...]:
+    return tuple(
+        Binding(port=Port(first, "udp"), host_ip=ip, host_port=first, count=count) for ip, first, count in spans
+    )
+
+
+def whole(*ports: int, also: tuple[Binding, ...] = ()) -> str:
+    world = worlds.world(NET, WEB, ENDPOINT, worlds.sandbox(WEB, *bindings(*ports), *also))
     return nfttext.full("lbtest", ruleset.elements(world))
 
 
@@ -61,3 +67,41 @@ def test_a_reload_keeps_what_the_user_wrote(throwaway_netns: str) -> None:
         nft.apply("add rule inet lbtest user tcp dport 25 drop\n")
         nft.apply(whole(8081))
         assert "tcp dport 25 drop" in nft.list_table("inet", "lbtest")
+
+
+RANGES = [
+    ((("0.0.0.0", 20000, 10000),), (("0.0.0.0", 20000, 5000), ("127.0.0.1", 25000, 5000))),
+    ((("127.0.0.1", 100, 16), ("127.0.0.2", 100, 16)), (("0.0.0.0", 100, 16),)),
+    ((("::", 20000, 10000), ("0.0.0.0", 20000, 10000)), (("::", 20000, 10000),)),
+    ((("fd00::7", 1, 65535),), (("fd00::7", 1, 100), ("fd00::8", 1, 100))),
+    ((), (("0.0.0.0", 1, 65535), ("::", 1, 65535))),
+]
+
+
+@pytest.mark.parametrize(("before", "after"), RANGES)
+@pytest.mark.parametrize("target", ["172.18.0.2", "172.18.0.9"])
+def test_ranges_change_into_each_other_and_move(
+    throwaway_netns: str, before: tuple[tuple[str, int, int], ...], after: tuple[tuple[str, int, int], ...], target: str
+) -> None:
+    old = ruleset.binding_elements(ranges(*before), target, "fd00::2")
+    new = ruleset.binding_elements(ranges(*after), "172.18.0.2", "fd00::2")
+    with Nft() as nft:
+        nft.apply(whole())
+        nft.apply(nfttext.change("lbtest", old, ()))
+        nft.apply(nfttext.change("lbtest", new, old))
+        changed = listed(nft)
+        nft.apply(whole(also=ranges(*after)))
+        assert listed(nft) == changed
+        nft.apply(nfttext.change("lbtest", (), new))
+        withdrawn = listed(nft)
+        nft.apply(whole())
+        assert listed(nft) == withdrawn
+
+
+def test_ten_thousand_ports_add_a_line_not_ten_thousand(throwaway_netns: str) -> None:
+    with Nft() as nft:
+        nft.apply(whole(8080))
+        before = len(nft.list_table("inet", "lbtest").splitlines())
+        published = ranges(("0.0.0.0", 20000, 10000), ("::", 20000, 10000))
+        nft.apply(nfttext.change("lbtest", ruleset.binding_elements(published, "172.18.0.2", "fd00::2"), ()))
+        assert len(nft.list_table("inet", "lbtest").splitlines()) - before < 5

@@ -7,14 +7,12 @@ from typing import Any
 
 from landbridge.api.clock import SECOND, span, stamp
 from landbridge.api.network_views import endpoint_view, flat_view
+from landbridge.api.port_views import port_list, ports_view
 from landbridge.api.request import Version
 from landbridge.api.schema import encode
 from landbridge.engine.state import State
-from landbridge.errors import Invalid
 from landbridge.model.container import Container, Health, MountPoint, Phase
 from landbridge.model.container import State as ContainerState
-from landbridge.model.network import Sandbox
-from landbridge.model.ports import parse_exposed
 
 Object = dict[str, Any]
 
@@ -90,56 +88,6 @@ def command_text(container: Container) -> str:
     return " ".join([container.path, *words])
 
 
-def exposed(container: Container) -> list[str]:
-    """``80/tcp`` for every port the container's configuration exposes."""
-    found: list[str] = []
-    for text in container.config.exposed_ports or {}:
-        try:
-            found += [str(port) for port in parse_exposed(text)]
-        except Invalid:
-            continue  # an image may expose nonsense; Docker shows none of it
-    return found
-
-
-def ports_view(state: State, container: Container, sandbox: Sandbox | None) -> Object:
-    """``NetworkSettings.Ports``: bindings in force, null for ports that are only exposed; empty when down."""
-    if not (container.state.running and sandbox) or not _has_ports(state, container):
-        return {}
-    bound: dict[str, list[dict[str, str]]] = {}
-    for binding in sandbox.published:
-        shown = {"HostIp": binding.host_ip, "HostPort": str(binding.host_port)}
-        bound.setdefault(str(binding.port), []).append(shown)
-    ports: Object = dict.fromkeys(exposed(container))
-    for port, hosts in bound.items():
-        ports[port] = sorted(hosts, key=lambda host: (":" in host["HostIp"], host["HostIp"]))
-    return dict(sorted(ports.items(), key=lambda item: _port_key(item[0])))
-
-
-def _port_key(text: str) -> tuple[int, str]:
-    number, _, proto = text.partition("/")
-    return int(number), proto
-
-
-def _has_ports(state: State, container: Container) -> bool:
-    return any(
-        one.active and (one.ipv4 or one.ipv6) for one in state.endpoints_of(container.id)
-    )
-
-
-def port_list(ports: Object) -> list[Object]:
-    """``Ports`` of ``ps`` from ``NetworkSettings.Ports``."""
-    shown: list[Object] = []
-    for text, hosts in ports.items():
-        number, proto = _port_key(text)
-        if not hosts:
-            shown.append({"PrivatePort": number, "Type": proto})
-        for host in hosts or ():
-            shown.append({
-                "IP": host["HostIp"], "PrivatePort": number, "PublicPort": int(host["HostPort"]), "Type": proto,
-            })  # fmt: skip
-    return shown
-
-
 def networks_view(state: State, container: Container, version: Version, *, brief: bool = False) -> Object:
     """``NetworkSettings.Networks``, in the order the networks were attached."""
     shown: Object = {}
@@ -151,8 +99,8 @@ def networks_view(state: State, container: Container, version: Version, *, brief
     return shown
 
 
-def settings_view(state: State, container: Container, version: Version) -> Object:
-    """``NetworkSettings`` of inspect, with the flat fields of the default bridge."""
+def settings_view(state: State, container: Container, version: Version, *, ports: object = None) -> Object:
+    """``NetworkSettings`` of inspect, with the flat fields of the default bridge. `ports` as `inspect_view` says."""
     sandbox = state.sandbox(container.id) if container.state.running else None
     bridge = state.networks.by_name("bridge")
     endpoint = state.endpoint_on(container.id, bridge.id) if bridge is not None else None
@@ -160,7 +108,7 @@ def settings_view(state: State, container: Container, version: Version) -> Objec
         "Bridge": "",
         "SandboxID": sandbox.id if sandbox else "",
         "SandboxKey": sandbox.path if sandbox else "",
-        "Ports": ports_view(state, container, sandbox),
+        "Ports": ports_view(state, container, sandbox) if ports is None else ports,
         "HairpinMode": False,
         "LinkLocalIPv6Address": "",
         "LinkLocalIPv6PrefixLen": 0,
@@ -181,9 +129,14 @@ def config_view(container: Container, version: Version) -> Object:
 
 
 def inspect_view(
-    state: State, container: Container, version: Version, *, files: Object, driver: Object, execs: tuple[str, ...]
+    state: State, container: Container, version: Version, *, files: Object, driver: Object, execs: tuple[str, ...],
+    ports: object = None,
 ) -> Object:
-    """``GET /containers/{id}/json``. `files` are paths of the engine's files, `driver` is GraphDriver's value."""
+    """``GET /containers/{id}/json``.
+
+    `files` are paths of the engine's files, `driver` is GraphDriver's value, `ports` is ``NetworkSettings.Ports``
+    where it is ready already.
+    """
     return {
         "Id": container.id,
         "Created": stamp(container.created),
@@ -204,13 +157,16 @@ def inspect_view(
         "GraphDriver": driver,
         "Mounts": [mount_view(mount) for mount in container.mounts],
         "Config": config_view(container, version),
-        "NetworkSettings": settings_view(state, container, version),
+        "NetworkSettings": settings_view(state, container, version, ports=ports),
     }
 
 
-def summary_view(state: State, container: Container, version: Version, image: str, now: int) -> Object:
-    """One line of ``GET /containers/json``; `image` is the name to show."""
-    sandbox = state.sandbox(container.id)
+def summary_view(
+    state: State, container: Container, version: Version, image: str, now: int, *, ports: object = None
+) -> Object:
+    """One line of ``GET /containers/json``; `image` is the name to show, `ports` are ``Ports`` where ready already."""
+    if ports is None:
+        ports = port_list(ports_view(state, container, state.sandbox(container.id)))
     host: Object = {"NetworkMode": container.host.network_mode}
     if container.host.annotations and version >= (1, 46):
         host["Annotations"] = dict(container.host.annotations)
@@ -221,7 +177,7 @@ def summary_view(state: State, container: Container, version: Version, image: st
         "ImageID": container.image,
         "Command": command_text(container),
         "Created": container.created // SECOND,
-        "Ports": port_list(ports_view(state, container, sandbox)),
+        "Ports": ports,
         "Labels": dict(container.config.labels),
         "State": container.state.phase.value,
         "Status": status_text(container.state, now),

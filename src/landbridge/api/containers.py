@@ -2,7 +2,8 @@
 
 import time
 
-from landbridge.api.container_views import exposed, inspect_view, summary_view
+from landbridge.api.container_views import inspect_view, summary_view
+from landbridge.api.port_views import PortTexts, exposed
 from landbridge.api.request import Request
 from landbridge.api.response import JSON, Empty, Response
 from landbridge.api.router import Route
@@ -18,6 +19,7 @@ class ContainerHandlers:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._ports = PortTexts(engine.state)
 
     def routes(self) -> list[Route]:
         one = "/containers/{name:.*}"
@@ -45,7 +47,10 @@ class ContainerHandlers:
             before=request.query_str("before"),
         )
         found = select_containers(state, request.filters(), page, self._ancestors, exposed)
-        shown = [summary_view(state, one, request.version, self._image_name(one), now) for one in found]
+        shown = [
+            summary_view(state, one, request.version, self._image_name(one), now, ports=self._ports.listing(one))
+            for one in found
+        ]
         if request.query_bool("size"):
             for one, summary in zip(found, shown, strict=True):
                 summary |= await self._sizes(one)
@@ -99,6 +104,7 @@ class ContainerHandlers:
         shown = inspect_view(
             engine.state, container, request.version,
             files=files, driver=self._driver(container), execs=engine.execs.of(container.id),
+            ports=self._ports.mapping(container),
         )  # fmt: skip
         if request.query_bool("size"):
             shown |= {"SizeRw": 0, **await self._sizes(container)}

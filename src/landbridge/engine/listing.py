@@ -195,7 +195,8 @@ class _Ports:
     def published(self, state: State, container: Container) -> bool:
         sandbox = state.sandbox(container.id)
         bound = sandbox.published if sandbox is not None else ()
-        return any({str(one.port), f"{one.host_port}/{one.port.proto}"} & self.publish for one in bound)
+        found = (one for run in bound for one in run.singles())
+        return any({str(one.port), f"{one.host_port}/{one.port.proto}"} & self.publish for one in found)
 
     def exposed(self, ports: Sequence[str]) -> bool:
         return not self.expose.isdisjoint(ports)

@@ -4,12 +4,12 @@ The choice is `network.publishing`'s; here it is committed, tried on the host, a
 number when a program outside the engine turns out to hold a port the user left to us.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from landbridge.engine.apply import Apply, Undo
 from landbridge.engine.state import State
-from landbridge.errors import Conflict, HoldFailed, Internal, Invalid
+from landbridge.errors import HoldFailed, Internal, Invalid
 from landbridge.model.container import Container
 from landbridge.model.hold import Hold
 from landbridge.model.link import Flow
@@ -51,12 +51,12 @@ class Publish:
                 await self.apply.run(steps, undo)
             except HoldFailed as error:
                 sandbox = self.state.reserve_ports(sandbox, ())
-                binding = _of_key(bindings, error.key)
-                choice = next(want for want in wants if want.port == binding.port and binding.host_ip in want.host_ips)
-                busy.add((binding.port.proto, binding.host_port))
-                if len(choice.span) > 1 or (choice.span.dynamic and len(busy) < MOST_TRIES):
+                want, binding = _of_key(sandbox, wants, bindings, error.key)
+                port = error.port or binding.host_port
+                busy.add((binding.port.proto, port))
+                if error.reason == "EADDRINUSE" and want.chosen and len(busy) < MOST_TRIES:
                     continue
-                raise Internal(self._failure(container, _taken(binding, error))) from None
+                raise Internal(self._failure(container, _taken(binding, port, error))) from None
             except BaseException:
                 self.state.reserve_ports(sandbox, ())
                 raise
@@ -77,11 +77,12 @@ class Publish:
         low, high = self._ephemeral()
         ephemeral = publishing.Ephemeral(low=low, high=high, last=self._last)
         try:
-            bindings = publishing.choose(wants, self.state.port_holders, container.sticky_ports, ephemeral, busy)
-        except Conflict as error:
-            raise Internal(self._failure(container, error.message + self._holder(wants))) from None
-        dynamic = [one.host_port for one in bindings if any(w.span.dynamic and w.port == one.port for w in wants)]
-        self._last = max([port for port in dynamic if port not in container.sticky_ports.values()], default=self._last)
+            bindings = publishing.choose(wants, self.state.ports, container.sticky_ports, ephemeral, busy)
+        except publishing.PortTaken as error:
+            raise Internal(self._failure(container, error.message + self._holder(error.owner))) from None
+        known = set(container.sticky_ports.values())
+        fresh = [one.host_port for want, one in _paired(wants, bindings) if want.span.dynamic]
+        self._last = max((port for port in fresh if port not in known), default=self._last)
         return bindings
 
     def _failure(self, container: Container, reason: str) -> str:
@@ -92,15 +93,10 @@ class Publish:
             f" {container.name} ({endpoints[0].id if endpoints else ''}): {reason}"
         )
 
-    def _holder(self, wants: Iterable[publishing.Wanted]) -> str:
-        """`` (held by container web1)`` for the first fixed port another of our containers has."""
-        for want in wants:
-            for ip in want.host_ips:
-                owner = publishing.clash(ip, self.state.port_holders(want.port.proto, want.span.first))
-                if owner is not None and not want.span.dynamic:
-                    holder = self.state.containers.get(owner)
-                    return f" (held by container {holder.name})" if holder else ""
-        return ""
+    def _holder(self, owner: str) -> str:
+        """`` (held by container web1)``, or nothing when it is nobody of ours."""
+        holder = self.state.containers.get(owner)
+        return f" (held by container {holder.name})" if holder else ""
 
     def _ephemeral(self) -> tuple[int, int]:
         low, high = self.apply.kernel.read_sysctl("net/ipv4/ip_local_port_range").split()
@@ -111,11 +107,7 @@ class Publish:
     ) -> None:
         """The numbers the engine chose stay with the container for its life."""
         sticky = dict(container.sticky_ports)
-        rest = list(bindings)
-        for want in wants:
-            mine, rest = rest[: len(want.host_ips)], rest[len(want.host_ips) :]
-            if want.span.dynamic or len(want.span) > 1:
-                sticky[want.key] = mine[0].host_port
+        sticky |= {want.key: one.host_port for want, one in _paired(wants, bindings) if want.chosen}
         current = self.state.containers.get(container.id)
         if current is not None and sticky != current.sticky_ports:
             self.state.containers.put(replace(current, sticky_ports=sticky))
@@ -167,9 +159,11 @@ def _rules_only(old: Iterable[Step], new: Iterable[Step]) -> list[Step]:
 
 def _forget(bindings: Iterable[Binding]) -> Forget:
     """UDP flows keep their old destination for minutes unless they are dropped (Docker's C24)."""
-    udp = {(one.host_port, "" if one.host_ip in ruleset.ANY_HOST else one.host_ip)
+    udp = {(one.host_port, one.count, "" if one.host_ip in ruleset.ANY_HOST else one.host_ip)
            for one in bindings if one.port.proto == "udp"}
-    return Forget(flows=tuple(Flow(proto="udp", port=port, address=address) for port, address in sorted(udp)))
+    return Forget(
+        flows=tuple(Flow(proto="udp", port=port, address=address, count=count) for port, count, address in sorted(udp))
+    )
 
 
 def holds(sandbox: Sandbox, target4: str, target6: str) -> tuple[Hold, ...]:
@@ -181,7 +175,7 @@ def holds(sandbox: Sandbox, target4: str, target6: str) -> tuple[Hold, ...]:
             Hold(
                 key=hold_key(sandbox, binding), proto=binding.port.proto, host_ip=binding.host_ip,
                 host_port=binding.host_port, target_ip=target or "0.0.0.0", target_port=binding.port.number,
-                relay=bool(target),
+                count=binding.count, relay=bool(target),
             )
         )
     return tuple(found)
@@ -189,19 +183,29 @@ def holds(sandbox: Sandbox, target4: str, target6: str) -> tuple[Hold, ...]:
 
 def hold_key(sandbox: Sandbox, binding: Binding) -> str:
     """Names a hold for good: the same binding of the same sandbox always has the same key."""
-    return f"{sandbox.id[:12]}/{binding.port}/{binding.host_ip}/{binding.host_port}"
+    ports = f"{binding.host_port}-{binding.last}" if binding.count > 1 else f"{binding.host_port}"
+    return f"{sandbox.id[:12]}/{binding.port}/{binding.host_ip}/{ports}"
 
 
-def _of_key(bindings: Iterable[Binding], key: str) -> Binding:
-    """The binding a hold's key was made from."""
-    tail = key.split("/", 1)[1]
-    for binding in bindings:
-        if f"{binding.port}/{binding.host_ip}/{binding.host_port}" == tail:
-            return binding
+def _paired(
+    wants: Iterable[publishing.Wanted], bindings: Iterable[Binding]
+) -> Iterator[tuple[publishing.Wanted, Binding]]:
+    """Each binding with what asked for it: `publishing.choose` keeps the order."""
+    rest = iter(bindings)
+    return ((want, next(rest)) for want in wants for _ in want.host_ips)
+
+
+def _of_key(
+    sandbox: Sandbox, wants: Iterable[publishing.Wanted], bindings: Iterable[Binding], key: str
+) -> tuple[publishing.Wanted, Binding]:
+    """What a hold's key was made from, and what asked for it."""
+    for want, binding in _paired(wants, bindings):
+        if hold_key(sandbox, binding) == key:
+            return want, binding
     raise Invalid(f"unknown hold {key}")
 
 
-def _taken(binding: Binding, error: HoldFailed) -> str:
+def _taken(binding: Binding, port: int, error: HoldFailed) -> str:
     """Docker's sentence for a port somebody outside the engine holds, and who that is when we can tell."""
     where = f"[{binding.host_ip}]" if ":" in binding.host_ip else binding.host_ip
     words = {
@@ -209,8 +213,5 @@ def _taken(binding: Binding, error: HoldFailed) -> str:
         "EADDRNOTAVAIL": "cannot assign requested address",
         "EACCES": "permission denied",
     }.get(error.reason, error.message)
-    holder = getattr(error, "holder", "")
-    return (
-        f"failed to bind host port {where}:{binding.host_port}/{binding.port.proto}: {words}"
-        + (f" (held by {holder})" if holder else "")
-    )
+    holder = f" (held by {error.holder})" if error.holder else ""
+    return f"failed to bind host port {where}:{port}/{binding.port.proto}: {words}{holder}"

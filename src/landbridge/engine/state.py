@@ -16,6 +16,7 @@ from landbridge.model.container import Container
 from landbridge.model.network import Endpoint, Network, Sandbox
 from landbridge.model.ports import Binding
 from landbridge.model.world import Instance, World
+from landbridge.network.portledger import PortLedger
 
 
 class State:
@@ -32,13 +33,13 @@ class State:
         self._by_network: dict[str, set[str]] = defaultdict(set)
         self._addresses: dict[str, dict[int, str]] = defaultdict(dict)  # network → {address number: endpoint}
         self._sandbox_of: dict[str, str] = {}  # owner container → sandbox
-        self._ports: dict[tuple[str, int], dict[str, str]] = {}  # (proto, host port) → {host ip: owner container}
+        self.ports = PortLedger()  # published host ports and the containers that have them; read only
         self.cursor: dict[tuple[str, int], int] = {}  # (network, family) → number handed out last
         for endpoint in self._endpoints:
             self._index_endpoint(endpoint)
         for sandbox in self._sandboxes:
             self._sandbox_of[sandbox.container] = sandbox.id
-            self._index_ports(sandbox)
+            self.ports.add(sandbox.published, sandbox.container)
 
     def world(self) -> World:
         """A snapshot for the renderers and the reconciler."""
@@ -143,37 +144,19 @@ class State:
         old = self._sandboxes.get(sandbox.id)
         self._sandboxes.put(sandbox)
         if old is not None:
-            self._forget_ports(old)
+            self.ports.remove(old.published, old.container)
         self._sandbox_of[sandbox.container] = sandbox.id
-        self._index_ports(sandbox)
+        self.ports.add(sandbox.published, sandbox.container)
 
     def remove_sandbox(self, owner: str) -> None:
         sandbox = self.sandbox(owner)
         if sandbox is not None:
             self._sandboxes.remove(sandbox.id)
-            self._forget_ports(sandbox)
+            self.ports.remove(sandbox.published, sandbox.container)
             del self._sandbox_of[owner]
-
-    def port_holders(self, proto: str, port: int) -> dict[str, str]:
-        """Who publishes a host port: {host ip: container id}."""
-        return self._ports.get((proto, port), {})
 
     def reserve_ports(self, sandbox: Sandbox, bindings: tuple[Binding, ...]) -> Sandbox:
         """Commit a sandbox's published ports; the new sandbox value."""
         changed = replace(sandbox, published=bindings)
         self.put_sandbox(changed)
         return changed
-
-    def _index_ports(self, sandbox: Sandbox) -> None:
-        for binding in sandbox.published:
-            key = (binding.port.proto, binding.host_port)
-            self._ports.setdefault(key, {})[binding.host_ip] = sandbox.container
-
-    def _forget_ports(self, sandbox: Sandbox) -> None:
-        for binding in sandbox.published:
-            key = (binding.port.proto, binding.host_port)
-            holders = self._ports.get(key)
-            if holders is not None:
-                holders.pop(binding.host_ip, None)
-                if not holders:
-                    del self._ports[key]

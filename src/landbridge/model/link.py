@@ -67,12 +67,13 @@ class RouteSpec:
 class Flow:
     """Selects connection-tracking entries to forget, by original destination on the host.
 
-    `address` empty means any address.
+    `count` ports from `port` on. `address` empty means any address.
     """
 
     proto: str
     port: int
     address: str = ""
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

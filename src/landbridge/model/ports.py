@@ -1,7 +1,8 @@
 """Container ports and host bindings: parsing of user text, nothing else."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 
 from landbridge.errors import Invalid
 
@@ -45,11 +46,33 @@ class PortBinding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """A binding that exists: `host_port` leads to `port` of the container."""
+    """A binding that exists: `count` host ports from `host_port` on lead to as many container ports from `port` on.
+
+    Ten thousand ports published by one flag are one of these, and so one element, one hold and a few bytes on disk.
+    """
 
     port: Port
     host_ip: str
     host_port: int
+    count: int = 1
+
+    @property
+    def last(self) -> int:
+        """The last host port."""
+        return self.host_port + self.count - 1
+
+    def singles(self) -> "Iterator[Binding]":
+        """The same, a port each."""
+        if self.count == 1:
+            yield self
+            return
+        for number in range(self.host_port, self.last + 1):
+            yield self.at(number)
+
+    def at(self, host_port: int) -> "Binding":
+        """The binding of one host port of the run."""
+        port = Port(self.port.number + host_port - self.host_port, self.port.proto)
+        return Binding(port=port, host_ip=self.host_ip, host_port=host_port)
 
 
 def parse_port(text: str) -> Port:
@@ -93,9 +116,15 @@ def check_host_ip(text: str) -> str:
     if not text:
         return ""
     try:
-        return str(ip_address(text.strip("[]")))
+        address = ip_address(text.strip("[]"))
     except ValueError:
         raise Invalid(f"invalid IP address: {text}") from None
+    if isinstance(address, IPv6Address):
+        if address.scope_id:
+            raise Invalid(f"invalid IP address: {text}")
+        if address.ipv4_mapped is not None:  # Go's net.IP does not tell the two apart
+            return str(address.ipv4_mapped)
+    return str(address)
 
 
 def _number(text: str, whole: str) -> int:

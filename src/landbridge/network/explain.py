@@ -79,17 +79,17 @@ def explain(world: World, target: Target, listens: Listens) -> Explanation:
     if found is None:
         hops = (_client(target), Hop("host port", f"{target}: no container publishes it"))
         return Explanation(hops=hops, reachable=False, summary=f"nothing of this engine answers at {target}")
-    sandbox, binding = found
-    return _through(world, target, sandbox, binding, listens)
+    sandbox, run = found
+    return _through(world, target, sandbox, run, listens)
 
 
 def _published(world: World, target: Target) -> tuple[Sandbox, Binding] | None:
-    """The binding that takes the target: an exact host address before the wildcard."""
+    """The run of ports that has the target: an exact host address before the wildcard."""
     six = ":" in target.address
     candidates = []
     for sandbox in world.sandboxes.values():
         for binding in sandbox.published:
-            if binding.host_port != target.port or binding.port.proto != target.proto:
+            if not binding.host_port <= target.port <= binding.last or binding.port.proto != target.proto:
                 continue
             if (":" in binding.host_ip) != six:
                 continue
@@ -101,7 +101,8 @@ def _published(world: World, target: Target) -> tuple[Sandbox, Binding] | None:
     return sandbox, binding
 
 
-def _through(world: World, target: Target, sandbox: Sandbox, binding: Binding, listens: Listens) -> Explanation:
+def _through(world: World, target: Target, sandbox: Sandbox, run: Binding, listens: Listens) -> Explanation:
+    binding = run.at(target.port)
     owner = world.containers[sandbox.container]
     endpoints = world.endpoints_of(sandbox.container)
     four, six = gateways.targets(endpoints, world.networks)
@@ -111,9 +112,9 @@ def _through(world: World, target: Target, sandbox: Sandbox, binding: Binding, l
         Hop("host port", f"{shown}:{binding.host_port}/{binding.port.proto}, held by the proxy for container"
                          f" {owner.name} ({binding.port})"),
     ]
-    elements = ruleset.binding_elements((binding,), four, six)
+    elements = ruleset.binding_elements((run,), four, six)
     if elements and target.address != "::1":
-        element = elements[0]
+        element = elements[0] if len(elements) == 1 else elements[target.port - run.host_port]
         chain = "output" if _from_here(target) else "prerouting"
         hops.append(Hop("DNAT", f"table inet {world.instance.table}, chain {chain} → publish, map {element.container}:"
                                 f" {element.key} : {element.value}"))
@@ -129,24 +130,23 @@ def _through(world: World, target: Target, sandbox: Sandbox, binding: Binding, l
         hops.append(Hop("proxy", f"relays to {address}:{binding.port.number} ({why}); the container sees the bridge's"
                                  " address as the client"))
     endpoint = next(one for one in endpoints if address in (one.ipv4.split("/")[0], one.ipv6.split("/")[0]))
-    return _arrive(world, hops, endpoint, sandbox, binding.port, listens)
+    return _arrive(world, hops, endpoint, address, binding.port, listens)
 
 
 def _direct(world: World, target: Target, endpoint: Endpoint, listens: Listens) -> Explanation:
-    sandbox = next(one for one in world.sandboxes.values() if one.container == endpoint.container)
     network = world.networks[endpoint.network]
     hops = [
         Hop("client", f"this host, or a container on network {network.name}; others are dropped in chain forward"),
         Hop("route", f"{target.address} is in {_subnet(network, target.address)}, directly on {network.bridge}"),
     ]
-    return _arrive(world, hops, endpoint, sandbox, Port(target.port, target.proto), listens)
+    return _arrive(world, hops, endpoint, target.address, Port(target.port, target.proto), listens)
 
 
 def _arrive(
-    world: World, hops: list[Hop], endpoint: Endpoint, sandbox: Sandbox, port: Port, listens: Listens
+    world: World, hops: list[Hop], endpoint: Endpoint, address: str, port: Port, listens: Listens
 ) -> Explanation:
     network, owner = world.networks[endpoint.network], world.containers[endpoint.container]
-    address = endpoint.ipv4.split("/")[0] or endpoint.ipv6.split("/")[0]
+    sandbox = next(one for one in world.sandboxes.values() if one.container == endpoint.container)
     hops.append(Hop("bridge", f"{network.bridge} (network {network.name}), port {endpoint.host_name}"))
     hops.append(Hop("container", f"{owner.name} {endpoint.ifname} {address} ({endpoint.mac}), port {port}"))
     listening = listens(sandbox, port)

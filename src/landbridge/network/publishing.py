@@ -3,35 +3,48 @@
 Docker's rules (reference section 1.5): no host address means every IPv4 and IPv6 address with the same
 number; a fixed port is taken or refused; dynamic ports are handed out serially from the ephemeral range.
 A container's dynamic ports are remembered (`sticky`) and used again as long as nobody else took them.
+Neighbouring fixed ports become one run: clients write a range of 10,000 as 10,000 bindings.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
-from functools import partial
-from ipaddress import ip_address
-from itertools import chain
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from itertools import chain, groupby
 
 from landbridge.errors import Conflict, Invalid
 from landbridge.model.config import Config, HostConfig
 from landbridge.model.ports import Binding, Port, PortRange, check_host_ip, parse_port, parse_range
-
-Holders = Callable[[str, int], Mapping[str, str]]  # (proto, host port) → {host ip: owner}
-
-ANY4, ANY6 = "0.0.0.0", "::"
+from landbridge.network.portledger import ANY4, ANY6, PortLedger
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One publication asked for: `port` on each of `host_ips`, at a host port within `span`."""
+    """One publication asked for: `port` on each of `host_ips`, at a host port within `span`.
+
+    `count` is more than 1 for neighbouring ports at neighbouring fixed host ports: `span` is where the first goes.
+    """
 
     port: Port
     host_ips: tuple[str, ...]
     span: PortRange
+    count: int = 1
 
     @property
     def key(self) -> str:
         """Names this publication in a container's sticky ports."""
         return f"{self.port}|{','.join(self.host_ips)}"
+
+    @property
+    def chosen(self) -> bool:
+        """True when the user left the host port to the engine, wholly or within a range."""
+        return self.span.dynamic or len(self.span) > 1
+
+
+class PortTaken(Conflict):
+    """A port or range asked for is taken; `owner` is the container that has it, empty when it is none of ours."""
+
+    def __init__(self, message: str, owner: str = "") -> None:
+        super().__init__(message)
+        self.owner = owner
 
 
 def wanted(config: Config, host: HostConfig, default_ip: str, *, ipv6: bool) -> tuple[Wanted, ...]:
@@ -41,19 +54,40 @@ def wanted(config: Config, host: HostConfig, default_ip: str, *, ipv6: bool) -> 
     """
     found: list[Wanted] = []
     bound: set[Port] = set()
+    ips: dict[str, tuple[str, ...]] = {}
     for text, bindings in (host.port_bindings or {}).items():
         port = parse_port(text)
         bound.add(port)
         for binding in bindings or ():
-            span = parse_range(binding.host_port)
-            found.append(Wanted(port=port, host_ips=_host_ips(binding.host_ip, default_ip, ipv6=ipv6), span=span))
+            if binding.host_ip not in ips:
+                ips[binding.host_ip] = _host_ips(binding.host_ip, default_ip, ipv6=ipv6)
+            found.append(Wanted(port=port, host_ips=ips[binding.host_ip], span=parse_range(binding.host_port)))
     if host.publish_all_ports:
         for text in config.exposed_ports or {}:
             port = parse_port(text)
             if port not in bound:
-                ips = _host_ips("", default_ip, ipv6=ipv6)
-                found.append(Wanted(port=port, host_ips=ips, span=PortRange(0, 0)))
-    return tuple(sorted(found, key=lambda one: (one.span.dynamic, len(one.span) > 1, one.port)))
+                everywhere = _host_ips("", default_ip, ipv6=ipv6)
+                found.append(Wanted(port=port, host_ips=everywhere, span=PortRange(0, 0)))
+    fixed = _runs(one for one in found if not one.chosen)
+    chosen = sorted((one for one in found if one.chosen), key=lambda one: (one.span.dynamic, one.port))
+    return (*fixed, *chosen)
+
+
+def _runs(fixed: Iterable[Wanted]) -> list[Wanted]:
+    """Fixed publications, neighbours on both sides joined."""
+
+    def lane(one: Wanted) -> tuple[str, tuple[str, ...], int]:
+        return one.port.proto, one.host_ips, one.span.first - one.port.number
+
+    runs: list[Wanted] = []
+    for _, group in groupby(sorted(fixed, key=lambda one: (lane(one), one.port)), lane):
+        several = list(group)
+        begin = 0
+        for at, one in enumerate(several, 1):
+            if at == len(several) or several[at].port.number != one.port.number + 1:
+                runs.append(replace(several[begin], count=at - begin))
+                begin = at
+    return sorted(runs, key=lambda one: one.port)
 
 
 def _host_ips(text: str, default_ip: str, *, ipv6: bool) -> tuple[str, ...]:
@@ -61,15 +95,6 @@ def _host_ips(text: str, default_ip: str, *, ipv6: bool) -> tuple[str, ...]:
     if not text and address == ANY4:
         return (ANY4, ANY6) if ipv6 else (ANY4,)
     return (address,)
-
-
-def clash(host_ip: str, holders: Mapping[str, str]) -> str | None:
-    """The owner whose binding of the same port keeps `host_ip` from being bound, if any."""
-    version = ip_address(host_ip).version
-    for other, owner in holders.items():
-        if ip_address(other).version == version and (other == host_ip or {other, host_ip} & {ANY4, ANY6}):
-            return owner
-    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,57 +108,72 @@ class Ephemeral:
 
 def choose(
     wants: Sequence[Wanted],
-    holders: Holders,
+    taken: PortLedger,
     sticky: Mapping[str, int],
     ephemeral: Ephemeral,
     busy: Set[tuple[str, int]],
 ) -> tuple[Binding, ...]:
-    """Bindings for all of `wants`, host ports chosen where the user left a choice.
+    """Bindings for all of `wants`, in their order, host ports chosen where the user left a choice.
 
-    `busy` are (proto, port) found held by somebody else on the host. Raises: Conflict (Docker's sentence)
-    when a fixed port or a whole range is taken.
+    `taken` are the ports of all containers, `busy` are (proto, port) found held by somebody else on the host.
+    Raises: PortTaken (Docker's sentence) when a fixed port or a whole range is taken.
     """
     made: list[Binding] = []
+    own = PortLedger()
     last = ephemeral.last
     for want in wants:
-        free = partial(_is_free, want, made, holders, busy)
-        number = _pick(want, free, sticky.get(want.key, 0), ephemeral, last)
-        if number is None:
-            raise Conflict(_refusal(want))
+        number = _pick(want, _Obstacles(want, (own, taken), busy), sticky.get(want.key, 0), ephemeral, last)
         if want.span.dynamic:
             last = number
-        made += [Binding(port=want.port, host_ip=ip, host_port=number) for ip in want.host_ips]
+        bindings = [Binding(port=want.port, host_ip=ip, host_port=number, count=want.count) for ip in want.host_ips]
+        own.add(bindings, "")
+        made += bindings
     return tuple(made)
 
 
-def _is_free(
-    want: Wanted, made: Sequence[Binding], holders: Holders, busy: Set[tuple[str, int]], number: int
-) -> bool:
-    proto = want.port.proto
-    if (proto, number) in busy:
-        return False
-    own = {one.host_ip: "" for one in made if one.host_port == number and one.port.proto == proto}
-    taken = {**holders(proto, number), **own}
-    return all(clash(ip, taken) is None for ip in want.host_ips)
+class _Obstacles:
+    """What is in the way of one publication at a host port."""
+
+    def __init__(self, want: Wanted, ledgers: Sequence[PortLedger], busy: Set[tuple[str, int]]) -> None:
+        self._want = want
+        self._ledgers = ledgers
+        self._busy = busy
+
+    def at(self, number: int) -> tuple[str, int, str] | None:
+        """(host address, port, owner) of the lowest obstacle when the first port goes to `number`."""
+        want = self._want
+        if (want.port.proto, number) in self._busy:
+            return want.host_ips[0], number, ""
+        for ip in want.host_ips:
+            for ledger in self._ledgers:
+                hit = ledger.clash(want.port.proto, ip, number, number + want.count - 1)
+                if hit is not None:
+                    return ip, *hit
+        return None
+
+    def free(self, number: int) -> bool:
+        return self.at(number) is None
 
 
-def _pick(want: Wanted, free: Callable[[int], bool], remembered: int, ephemeral: Ephemeral, last: int) -> int | None:
-    if not want.span.dynamic:
-        if want.span.first <= remembered <= want.span.last and free(remembered):
-            return remembered
-        return next((number for number in range(want.span.first, want.span.last + 1) if free(number)), None)
-    if remembered and free(remembered):
-        return remembered
-    start = last + 1 if ephemeral.low <= last < ephemeral.high else ephemeral.low
-    numbers = chain(range(start, ephemeral.high + 1), range(ephemeral.low, start))
-    return next((number for number in numbers if free(number)), None)
-
-
-def _refusal(want: Wanted) -> str:
+def _pick(want: Wanted, obstacles: _Obstacles, remembered: int, ephemeral: Ephemeral, last: int) -> int:
+    """The first host port of a publication. Raises: PortTaken."""
     if want.span.dynamic:
-        return "all ports are allocated"
-    where = f"[{want.host_ips[0]}]" if ":" in want.host_ips[0] else want.host_ips[0]
-    return f"Bind for {where}:{want.span.first} failed: port is already allocated"
+        start = last + 1 if ephemeral.low <= last < ephemeral.high else ephemeral.low
+        numbers = chain(range(start, ephemeral.high + 1), range(ephemeral.low, start))
+        allowed = remembered > 0
+    else:
+        numbers = chain(range(want.span.first, want.span.last + 1))
+        allowed = want.span.first <= remembered <= want.span.last
+    if allowed and obstacles.free(remembered):
+        return remembered
+    number = next((number for number in numbers if obstacles.free(number)), None)
+    if number is not None:
+        return number
+    if want.span.dynamic:
+        raise PortTaken("all ports are allocated")
+    ip, port, owner = obstacles.at(want.span.first) or (want.host_ips[0], want.span.first, "")
+    where = f"[{ip}]" if ":" in ip else ip
+    raise PortTaken(f"Bind for {where}:{port} failed: port is already allocated", owner)
 
 
 def check(config: Config, host: HostConfig) -> None:
@@ -143,7 +183,8 @@ def check(config: Config, host: HostConfig) -> None:
     for text, bindings in (host.port_bindings or {}).items():
         parse_port(text)
         for binding in bindings or ():
-            check_host_ip(binding.host_ip)
+            if binding.host_ip:
+                check_host_ip(binding.host_ip)
             try:
                 parse_range(binding.host_port)
             except Invalid:

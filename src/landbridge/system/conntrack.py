@@ -12,6 +12,7 @@ import errno
 import ipaddress
 import socket
 import struct
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -43,7 +44,7 @@ _NO_FILTER = (errno.EINVAL, errno.EOPNOTSUPP)
 
 @dataclass(frozen=True, slots=True)
 class _Filter:
-    """Entries whose tuple on `side` has these properties; 0 and empty mean any."""
+    """Entries whose tuple on `side` has these properties; 0 and empty mean any. `count` ports from `port` on."""
 
     family: int
     side: int = _CTA_TUPLE_ORIG
@@ -51,6 +52,7 @@ class _Filter:
     destination: bytes = b""
     protocol: int = 0
     port: int = 0
+    count: int = 1
 
 
 _Tuple = tuple[bytes, bytes, int, int]  # source, destination, protocol, destination port
@@ -84,11 +86,18 @@ class Conntrack:
         Raises: Invalid for an unknown protocol or a malformed address, NetlinkError.
         """
         filters = [found for flow in flows for found in _filters_of(flow)]
-        wanted = {(found.destination or found.family, found.protocol, found.port) for found in filters}
+        wanted: dict[tuple[bytes | int, int], list[range]] = {}
+        for found in filters:
+            span = range(found.port, found.port + found.count)
+            wanted.setdefault((found.destination or found.family, found.protocol), []).append(span)
+        for spans in wanted.values():
+            spans.sort(key=lambda span: span.start)
 
         def match(original: _Tuple, _reply: _Tuple) -> bool:
             _, destination, protocol, port = original
-            return (destination, protocol, port) in wanted or (_family(destination), protocol, port) in wanted
+            return any(
+                _among(port, wanted.get((place, protocol), ())) for place in (destination, _family(destination))
+            )
 
         self._forget(filters, match)
 
@@ -151,17 +160,27 @@ def _filters_of(flow: Flow) -> list[_Filter]:
     if not any(address):
         address = b""
     number = _PROTOCOLS[flow.proto]
-    return [_Filter(family=family, destination=address, protocol=number, port=flow.port) for family in families]
+    return [
+        _Filter(family=family, destination=address, protocol=number, port=flow.port, count=flow.count)
+        for family in families
+    ]
+
+
+def _among(port: int, spans: Sequence[range]) -> bool:
+    """Whether a port is in one of disjoint spans, which are in order."""
+    at = bisect_right(spans, port, key=lambda span: span.start)
+    return at > 0 and port in spans[at - 1]
 
 
 def _is_safe(found: _Filter) -> bool:
-    """Whether the kernel's own filter means what it says.
+    """Whether the kernel's own filter can say it (it knows no ranges), and means what it says.
 
     Up to 6.18 at least, ctnetlink_filter_match_tuple() compares IPv6 addresses the wrong way round (it would
     delete every flow but ours) and looks at ports for TCP and UDP only (it would delete every SCTP flow).
     """
     by_address = found.source or found.destination
-    return found.protocol != _PROTOCOLS["sctp"] and not (by_address and found.family == socket.AF_INET6)
+    wrong = found.protocol == _PROTOCOLS["sctp"] or (by_address and found.family == socket.AF_INET6)
+    return found.count == 1 and not wrong
 
 
 def _filter_body(found: _Filter) -> bytes:

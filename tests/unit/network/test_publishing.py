@@ -6,10 +6,18 @@ from landbridge.errors import Conflict, Invalid
 from landbridge.model.config import Config, HostConfig
 from landbridge.model.ports import Binding, Port, PortBinding
 from landbridge.network import publishing
-from landbridge.network.publishing import Ephemeral, Wanted
+from landbridge.network.portledger import PortLedger
+from landbridge.network.publishing import Ephemeral, PortTaken, Wanted
 
 RANGE = Ephemeral(low=32768, high=32770, last=0)
-NOBODY = lambda proto, port: {}  # noqa: E731 - a table in one line
+
+
+def taken(*runs: tuple[str, str, int, int, str]) -> PortLedger:
+    """What others have: (protocol, host address, first port, how many, owner)."""
+    ledger = PortLedger()
+    for proto, ip, first, count, owner in runs:
+        ledger.add([Binding(port=Port(1, proto), host_ip=ip, host_port=first, count=count)], owner)
+    return ledger
 
 
 def wants(*bindings: tuple[str, str, str], ipv6: bool = True, **host: object) -> tuple[Wanted, ...]:
@@ -21,8 +29,8 @@ def wants(*bindings: tuple[str, str, str], ipv6: bool = True, **host: object) ->
     return publishing.wanted(Config(exposed_ports=exposed), config, "0.0.0.0", ipv6=ipv6)
 
 
-def choose(found: tuple[Wanted, ...], holders=NOBODY, sticky=None, busy=frozenset()):  # type: ignore[no-untyped-def]
-    return publishing.choose(found, holders, sticky or {}, RANGE, busy)
+def choose(found: tuple[Wanted, ...], ledger=None, sticky=None, busy=frozenset()):  # type: ignore[no-untyped-def]
+    return publishing.choose(found, ledger or PortLedger(), sticky or {}, RANGE, busy)
 
 
 def test_a_dynamic_port_is_the_same_on_both_families() -> None:
@@ -48,23 +56,58 @@ def test_publish_all_takes_every_exposed_port_not_bound_otherwise() -> None:
 
 
 def test_a_taken_fixed_port_is_refused_in_dockers_words() -> None:
-    taken = lambda proto, port: {"0.0.0.0": "web"} if port == 8080 else {}  # noqa: E731
-    with pytest.raises(Conflict, match=r"Bind for 0\.0\.0\.0:8080 failed: port is already allocated"):
-        choose(wants(("80/tcp", "", "8080")), taken)
+    with pytest.raises(PortTaken, match=r"Bind for 0\.0\.0\.0:8080 failed: port is already allocated") as caught:
+        choose(wants(("80/tcp", "", "8080")), taken(("tcp", "0.0.0.0", 8080, 1, "web")))
+    assert caught.value.owner == "web"
 
 
-def test_different_addresses_share_a_port_and_wildcards_do_not() -> None:
-    assert publishing.clash("127.0.0.1", {"127.0.0.2": "a"}) is None
-    assert publishing.clash("127.0.0.1", {"0.0.0.0": "a"}) == "a"
-    assert publishing.clash("0.0.0.0", {"127.0.0.1": "a"}) == "a"
-    assert publishing.clash("::", {"0.0.0.0": "a"}) is None
+@pytest.mark.parametrize(
+    ("asked", "there", "clash"),
+    [
+        ("127.0.0.1", "127.0.0.2", False), ("127.0.0.1", "0.0.0.0", True), ("0.0.0.0", "127.0.0.1", True),
+        ("::", "0.0.0.0", False), ("::1", "::", True), ("127.0.0.1", "::", False), ("::1", "::1", True),
+    ],
+)  # fmt: skip
+def test_different_addresses_share_a_port_and_wildcards_do_not(asked: str, there: str, clash: bool) -> None:  # noqa: FBT001
+    found = taken(("tcp", there, 8080, 1, "web")).clash("tcp", asked, 8080, 8080)
+    assert found == ((8080, "web") if clash else None)
+
+
+def test_ten_thousand_neighbours_are_one_binding_an_address() -> None:
+    asked = wants(*((f"{port}/udp", "", str(port)) for port in range(20000, 30000)))
+    assert choose(asked) == tuple(
+        Binding(port=Port(20000, "udp"), host_ip=ip, host_port=20000, count=10000) for ip in ("0.0.0.0", "::")
+    )
+
+
+def test_only_neighbours_on_both_sides_are_joined() -> None:
+    asked = [("80/tcp", "", "8080"), ("81/tcp", "", "8081"), ("82/tcp", "", "8090"), ("83/udp", "", "8091"),
+             ("84/udp", "127.0.0.1", "8092"), ("85/udp", "", "")]  # fmt: skip
+    found = choose(wants(*asked, ipv6=False))
+    assert {(str(one.port), one.host_ip, one.host_port, one.count) for one in found} == {
+        ("80/tcp", "0.0.0.0", 8080, 2), ("82/tcp", "0.0.0.0", 8090, 1), ("83/udp", "0.0.0.0", 8091, 1),
+        ("84/udp", "127.0.0.1", 8092, 1), ("85/udp", "0.0.0.0", 32768, 1),
+    }  # fmt: skip
+
+
+def test_a_port_in_the_middle_of_a_range_is_named_with_its_holder() -> None:
+    asked = wants(*((f"{port}/tcp", "", str(port)) for port in range(20000, 30000)))
+    others = taken(("tcp", "127.0.0.1", 25007, 3, "late"), ("tcp", "0.0.0.0", 25003, 1, "web"))
+    with pytest.raises(PortTaken, match=r"Bind for 0\.0\.0\.0:25003 failed: port is already allocated") as caught:
+        choose(asked, others)
+    assert caught.value.owner == "web"
+
+
+def test_one_port_asked_for_twice_is_refused() -> None:
+    with pytest.raises(PortTaken, match=r"Bind for 0\.0\.0\.0:8080 failed"):
+        choose(wants(("80/tcp", "", "8080"), ("80/tcp", "", "8080")))
 
 
 def test_a_range_gives_the_first_free_port_and_ends() -> None:
-    taken = lambda proto, port: {"0.0.0.0": "a"} if port in (8000, 8001) else {}  # noqa: E731
-    assert choose(wants(("80/tcp", "", "8000-8002")), taken)[0].host_port == 8002
+    others = taken(("tcp", "0.0.0.0", 8000, 2, "a"))
+    assert choose(wants(("80/tcp", "", "8000-8002")), others)[0].host_port == 8002
     with pytest.raises(Conflict):
-        choose(wants(("80/tcp", "", "8000-8001")), taken)
+        choose(wants(("80/tcp", "", "8000-8001")), others)
 
 
 def test_a_remembered_port_comes_back_unless_it_was_lost() -> None:
@@ -76,9 +119,9 @@ def test_a_remembered_port_comes_back_unless_it_was_lost() -> None:
 
 def test_serial_allocation_goes_on_and_wraps() -> None:
     found = wants(("80/tcp", "", ""))
-    after = publishing.choose(found, NOBODY, {}, Ephemeral(low=32768, high=32770, last=32769), set())
+    after = publishing.choose(found, PortLedger(), {}, Ephemeral(low=32768, high=32770, last=32769), set())
     assert after[0].host_port == 32770
-    wrapped = publishing.choose(found, NOBODY, {}, Ephemeral(low=32768, high=32770, last=32770), set())
+    wrapped = publishing.choose(found, PortLedger(), {}, Ephemeral(low=32768, high=32770, last=32770), set())
     assert wrapped[0].host_port == 32768
 
 

@@ -17,8 +17,8 @@ ENDPOINT = worlds.endpoint(WEB, NET, "172.18.0.2/20")
 BRIDGE = f'"{NET.bridge}"'
 
 
-def binding(ip: str, host: int, port: int = 80, proto: str = "tcp") -> Binding:
-    return Binding(port=Port(port, proto), host_ip=ip, host_port=host)
+def binding(ip: str, host: int, port: int = 80, proto: str = "tcp", count: int = 1) -> Binding:
+    return Binding(port=Port(port, proto), host_ip=ip, host_port=host, count=count)
 
 
 def test_a_network_is_four_elements_whatever_lives_on_it() -> None:
@@ -51,6 +51,26 @@ def test_bindings_go_to_the_map_of_their_address() -> None:
     )
 
 
+def test_a_range_of_equal_ports_is_one_element_however_long() -> None:
+    runs = [binding(ip, 20000, 20000, "udp", 10000) for ip in ("0.0.0.0", "127.0.0.1", "::", "fd00::9")]
+    assert ruleset.binding_elements(runs, "172.18.0.2", "fd00::2") == (
+        Element("publish_range", "udp . 0.0.0.0/0 . 20000-29999", "172.18.0.2"),
+        Element("publish_range", "udp . 127.0.0.1 . 20000-29999", "172.18.0.2"),
+        Element("publish6_range", "udp . ::/0 . 20000-29999", "fd00::2"),
+        Element("publish6_range", "udp . fd00::9 . 20000-29999", "fd00::2"),
+    )
+
+
+def test_a_short_or_shifted_run_is_an_element_each_port() -> None:
+    short = ruleset.binding_elements([binding("0.0.0.0", 90, 90, count=2)], "172.18.0.2", "")
+    assert short == (
+        Element("publish_any", "tcp . 90", "172.18.0.2 . 90"), Element("publish_any", "tcp . 91", "172.18.0.2 . 91"),
+    )  # fmt: skip
+    shifted = ruleset.binding_elements([binding("0.0.0.0", 9000, 80, count=100)], "172.18.0.2", "")
+    assert len(shifted) == 100
+    assert shifted[-1] == Element("publish_any", "tcp . 9099", "172.18.0.2 . 179")
+
+
 def test_published_ports_follow_the_gateway_endpoint() -> None:
     inner = worlds.network("inner", "10.1.0.0/24", "10.1.0.1", internal=True)
     first = worlds.endpoint(WEB, inner, "10.1.0.2/24", gateway4="")
@@ -66,19 +86,24 @@ def test_a_sandbox_that_is_down_publishes_nothing() -> None:
     assert not [one for one in ruleset.elements(world) if one.container.startswith("publish")]
 
 
-ports = st.lists(st.tuples(st.sampled_from(["0.0.0.0", "127.0.0.1"]), st.integers(1, 9)), unique=True, max_size=6)
+ports = st.lists(
+    st.builds(
+        binding, st.sampled_from(["0.0.0.0", "127.0.0.1", "::"]), st.integers(1, 9), st.integers(1, 9),
+        st.sampled_from(["tcp", "udp"]), st.sampled_from([1, 2, ruleset.RANGE_FROM, 40]),
+    ),
+    unique=True, max_size=6,
+)  # fmt: skip
 
 
 @given(before=ports, after=ports)
-def test_changes_applied_to_the_old_whole_give_the_new_whole(
-    before: list[tuple[str, int]], after: list[tuple[str, int]]
-) -> None:
-    def whole(published: list[tuple[str, int]]) -> set[Element]:
-        found = worlds.sandbox(WEB, *(binding(ip, port) for ip, port in published))
-        return set(ruleset.elements(worlds.world(NET, WEB, ENDPOINT, found)))
+def test_changes_applied_to_the_old_whole_give_the_new_whole(before: list[Binding], after: list[Binding]) -> None:
+    both = replace(ENDPOINT, ipv6="fd00::2/64", gateway6="fd00::1")
 
-    old = ruleset.binding_elements([binding(*one) for one in before], "172.18.0.2", "")
-    new = ruleset.binding_elements([binding(*one) for one in after], "172.18.0.2", "")
+    def whole(published: list[Binding]) -> set[Element]:
+        return set(ruleset.elements(worlds.world(NET, WEB, both, worlds.sandbox(WEB, *published))))
+
+    old = ruleset.binding_elements(before, "172.18.0.2", "fd00::2")
+    new = ruleset.binding_elements(after, "172.18.0.2", "fd00::2")
     change = Rules(add=tuple(set(new) - set(old)), remove=tuple(set(old) - set(new)))
     assert (whole(before) - set(change.remove)) | set(change.add) == whole(after)
     back = change.inverse()
