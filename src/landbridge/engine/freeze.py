@@ -41,6 +41,8 @@ class Freezer:
             container = self.state.containers[identity]
             if container.state.phase is Phase.PAUSED:
                 raise Conflict(f"Container {identity} is already paused")
+            if container.state.phase is Phase.RESTARTING:
+                raise Conflict(f"Container {identity} is restarting, wait until the container is running")
             if not container.state.running:
                 raise Conflict(f"container {identity} is not running")
             await self.runtime.pause(identity)

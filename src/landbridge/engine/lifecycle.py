@@ -255,7 +255,8 @@ class Lifecycle:
         ending = number in (signal.SIGKILL, signal_number(container.config.stop_signal or "SIGTERM"))
         async with self._holding(container.id):  # a start in progress comes first
             container = self.state.containers[container.id]
-            if ending and await self._give_up(container):
+            # Whatever the signal, as in Docker: there is no process that could tell them apart.
+            if await self._give_up(container):
                 return
             if not container.state.running:
                 raise Conflict(f"cannot kill container: {text}: container {container.id} is not running")
