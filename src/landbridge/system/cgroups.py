@@ -7,6 +7,7 @@ a container may end at any moment.
 
 import asyncio
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,10 +21,14 @@ _FREEZE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Cgroups:
-    """Where the hierarchies are mounted: `v1` controller (or ``name=…``) → directory, `unified` the v2 root or None."""
+    """Where the hierarchies are mounted: `v1` controller (or ``name=…``) → directory, `unified` the v2 root or None.
+
+    `usual` is where others expect the hierarchies, by controller.
+    """
 
     v1: dict[str, Path]
     unified: Path | None
+    usual: Path = Path("/sys/fs/cgroup")
 
     @property
     def version(self) -> int:
@@ -85,6 +90,14 @@ class Cgroups:
                     os.rmdir(directory)
                 except OSError:
                     pass  # gone already, or a process is still leaving: the next sweep finds it
+        self._remove_litter(cgroup)
+
+    def _remove_litter(self, cgroup: str) -> None:
+        """crun looks for every controller at its usual place; a plain directory there gets plain files in it."""
+        for controller, point in self.v1.items():
+            usual = self.usual / controller
+            if usual != point and usual.is_dir() and not os.path.ismount(usual):
+                shutil.rmtree(_below(usual, cgroup), ignore_errors=True)
 
     def sample(self, cgroup: str) -> Stats:
         """What `cgroup` has used up to now; all zero when it is gone."""

@@ -115,3 +115,12 @@ def test_the_root_is_never_removed(v2: Cgroups, tmp_path: Path) -> None:
     assert (tmp_path / "u" / "empty").is_dir()
     v2.remove("/empty")
     assert not (tmp_path / "u" / "empty").exists()
+
+
+def test_plain_files_at_a_controllers_usual_place_go_too(tmp_path: Path) -> None:
+    litter = tmp_path / "usual" / "hugetlb" / "inst" / "abc"
+    litter.mkdir(parents=True)
+    (litter / "cgroup.procs").write_text("7")
+    (litter.parent / "other").mkdir()
+    Cgroups({"hugetlb": tmp_path / "elsewhere"}, None, tmp_path / "usual").remove(CGROUP)
+    assert list((tmp_path / "usual" / "hugetlb" / "inst").iterdir()) == [litter.parent / "other"]
