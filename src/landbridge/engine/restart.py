@@ -22,8 +22,14 @@ Sleep = Callable[[float], Awaitable[None]]
 class Restarts:
     """Schedules restarts; `again` starts a container."""
 
-    def __init__(self, again: Callable[[str], Awaitable[None]], sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(
+        self,
+        again: Callable[[str], Awaitable[None]],
+        sleep: Sleep = asyncio.sleep,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._again = again
+        self._clock = clock
         self._sleep = sleep
         self._delays: dict[str, float] = {}
         self._due: dict[str, asyncio.Task[None]] = {}
@@ -40,7 +46,7 @@ class Restarts:
         if not wanted or state.manually_stopped:
             self._delays.pop(container.id, None)
             return None
-        ran = time.time_ns() - state.started_at
+        ran = self._clock() - state.started_at
         last = self._delays.get(container.id, 0.0)
         following = FIRST if not last or ran / 1e9 >= SETTLED else min(last * 2, MOST)
         self._delays[container.id] = following

@@ -130,8 +130,9 @@ class Stack:
         assert endpoint is not None
         others = [one for one in self.state.endpoints_of(container.id) if one.id != endpoint.id]
         after = gateways.targets(others, self.state.networks.all())
-        async with Undo() as undo:
-            await self.publish.move(container, self.targets(container), after, undo)
+        if sandbox.published:  # an owner that does not run, under somebody who joined it, publishes nothing
+            async with Undo() as undo:
+                await self.publish.move(container, self.targets(container), after, undo)
         with self.state.store.transaction():
             self.state.remove_endpoint(endpoint.id)
             current = self.state.containers[container.id]
