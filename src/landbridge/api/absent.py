@@ -22,6 +22,7 @@ _UNSUPPORTED = (
     ("POST", "/swarm/init", "landbridge has no swarm mode"),
     ("POST", "/swarm/join", "landbridge has no swarm mode"),
     ("POST", "/plugins/{rest:.*}", _NO_PLUGINS),
+    ("GET", "/plugins/privileges", _NO_PLUGINS),
     ("GET", "/containers/{name:.*}/checkpoints", _NO_CHECKPOINTS),
     ("POST", "/containers/{name:.*}/checkpoints", _NO_CHECKPOINTS),
     ("DELETE", "/containers/{name:.*}/checkpoints/{id:.*}", _NO_CHECKPOINTS),
@@ -57,6 +58,7 @@ def routes() -> list[Route]:
         Route("POST", "/build/prune", _nothing_built),
         *(Route(method, pattern, _refusing(Unsupported(text))) for method, pattern, text in _UNSUPPORTED),
     ]
+    found.append(Route("PUT", "/volumes/{name:.*}", _refusing(Unavailable(_NO_SWARM))))  # cluster volumes alone
     for name in _SWARM:
         for method in ("GET", "POST", "DELETE"):
             found.append(Route(method, f"/{name}", _refusing(Unavailable(_NO_SWARM))))

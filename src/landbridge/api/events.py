@@ -54,12 +54,14 @@ def accepts(event: Event, filters: Filters) -> bool:
 
 
 def _about(event: Event, kind: str, wanted: Sequence[str]) -> bool:
-    """Whether the event is about one of the things named: by id, beginning of it, or name."""
+    """Whether the event is about one of the things named: by id or name, or (but for images) a beginning of them."""
     if event.type != kind:
         # The image of a container's event counts as well.
         return kind == "image" and any(text == event.attributes.get("image") for text in wanted)
     name = event.attributes.get("name", "")
-    return any(event.id.startswith(text) or text == name or name.partition(":")[0] == text for text in wanted)
+    if kind == "image":
+        return any(text in (event.id, name, name.partition(":")[0]) for text in wanted)
+    return any(event.id.startswith(text) or name.startswith(text) for text in wanted)
 
 
 class EventHandlers:

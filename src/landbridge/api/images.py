@@ -5,13 +5,14 @@ from typing import Any
 
 from landbridge.api import streams
 from landbridge.api.clock import SECOND
-from landbridge.api.request import Request
+from landbridge.api.request import Request, Version
 from landbridge.api.response import JSON, TAR, Empty, Response, Stream
 from landbridge.api.router import Route
 from landbridge.api.schema import encode
 from landbridge.engine.engine import Engine
 from landbridge.errors import Invalid, NotFound, Unsupported
-from landbridge.model.image import ImageView, Progress, Removed
+from landbridge.model.config import Config
+from landbridge.model.image import Image, ImageView, Progress, Removed
 from landbridge.model.reference import parse, tagged
 from landbridge.model.stamp import ZERO, format_ns, parse_ns
 
@@ -55,7 +56,7 @@ def _size(count: float) -> str:
     return f"{count:.4g}TB"
 
 
-def summary_view(view: ImageView, containers: int) -> Object:
+def summary_view(view: ImageView, containers: int, version: Version) -> Object:
     """One of ``GET /images/json``."""
     image = view.image
     return {
@@ -68,10 +69,16 @@ def summary_view(view: ImageView, containers: int) -> Object:
         "RepoTags": list(view.tags),
         "SharedSize": -1,
         "Size": image.size,
+        **_virtual_size(image, version),
     }
 
 
-def inspect_view(view: ImageView, lowers: tuple[str, ...]) -> Object:
+def _virtual_size(image: Image, version: Version) -> Object:
+    """The same as the size, for clients that still ask for it by this name."""
+    return {"VirtualSize": image.size} if version < (1, 44) else {}
+
+
+def inspect_view(view: ImageView, lowers: tuple[str, ...], version: Version) -> Object:
     """``GET /images/{name}/json``. `lowers` are the layers' directories, top first."""
     image = view.image
     data = {"UpperDir": lowers[0]} if lowers else {}
@@ -92,10 +99,13 @@ def inspect_view(view: ImageView, lowers: tuple[str, ...]) -> Object:
         "Architecture": image.architecture,
         "Os": image.os,
         "Size": image.size,
+        **_virtual_size(image, version),
         "GraphDriver": {"Data": data, "Name": "overlay2"},
         "RootFS": {"Type": "layers", "Layers": list(image.diff_ids)},
         "Metadata": {"LastTagTime": view.last_tagged or format_ns(ZERO)},
     }
+    if version < (1, 45):
+        shown["ContainerConfig"] = encode(Config()) | {"Labels": None}
     if image.variant:
         shown["Variant"] = image.variant
     if image.os_version:
@@ -137,11 +147,11 @@ class ImageHandlers:
         if request.version < (1, 41) and request.query_str("filter"):
             filters["reference"] = (request.query_str("filter"),)
         found = self._images.list(filters, intermediate=request.query_bool("all"))
-        return JSON([summary_view(view, -1) for view in found])
+        return JSON([summary_view(view, -1, request.version) for view in found])
 
     async def inspect(self, request: Request) -> Response:
         view = self._images.inspect(request.params["name"])
-        return JSON(inspect_view(view, self._images.lower_dirs(view.image)))
+        return JSON(inspect_view(view, self._images.lower_dirs(view.image), request.version))
 
     async def history(self, request: Request) -> Response:
         return JSON([

@@ -4,7 +4,7 @@ A container may expose or publish tens of thousands, and monitors ask for the li
 JSON text is kept until they change. Pure, but for that memory.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -86,34 +86,28 @@ class PortTexts:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._kept: dict[str, tuple[Config, tuple[Binding, ...], msgspec.Raw, msgspec.Raw]] = {}
+        self._kept: dict[tuple[str, str], tuple[Config, tuple[Binding, ...], msgspec.Raw]] = {}
 
     def mapping(self, container: Container) -> object:
         """`ports_view`, ready to be encoded."""
-        kept = self._text(container)
-        return kept[0] if kept else ports_view(self._state, container, self._state.sandbox(container.id))
+        return self._ready(container, "mapping", lambda ports: ports)
 
     def listing(self, container: Container) -> object:
         """`port_list` of it, ready to be encoded."""
-        kept = self._text(container)
-        if kept:
-            return kept[1]
-        return port_list(ports_view(self._state, container, self._state.sandbox(container.id)))
+        return self._ready(container, "listing", port_list)
 
-    def _text(self, container: Container) -> tuple[msgspec.Raw, msgspec.Raw] | None:
-        """None: so few ports, or none at all, that nothing is kept."""
+    def _ready(self, container: Container, form: str, shape: Callable[[Object], object]) -> object:
         sandbox = self._state.sandbox(container.id)
         published = sandbox.published if sandbox is not None else ()
         many = len(container.config.exposed_ports or ()) + sum(run.count for run in published) >= MANY
-        if not many or not (container.state.running and sandbox and _has_ports(self._state, container)):
-            self._kept.pop(container.id, None)
-            return None
-        found = self._kept.get(container.id)
+        up = container.state.running and sandbox is not None and _has_ports(self._state, container)
+        if not many or not up:
+            self._kept.pop((container.id, form), None)
+            return shape(ports_view(self._state, container, sandbox))
+        found = self._kept.get((container.id, form))
         # A changed record is another object; what did not change is the same one.
         if found is None or found[0] is not container.config or found[1] is not published:
-            self._kept = {key: value for key, value in self._kept.items() if key in self._state.containers}
-            ports = ports_object(exposed(container), published)
-            encode = msgspec.json.encode
-            found = (container.config, published, msgspec.Raw(encode(ports)), msgspec.Raw(encode(port_list(ports))))
-            self._kept[container.id] = found
-        return found[2], found[3]
+            self._kept = {key: value for key, value in self._kept.items() if key[0] in self._state.containers}
+            text = msgspec.json.encode(shape(ports_object(exposed(container), published)))
+            found = self._kept[container.id, form] = (container.config, published, msgspec.Raw(text))
+        return found[2]

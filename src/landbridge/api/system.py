@@ -142,7 +142,7 @@ def disk_view(engine: Engine, usage: DiskUsage, version: Version) -> Object:
         data = {"RefCount": found.references, "Size": found.size} if found else {"RefCount": 0, "Size": 0}
         volumes.append(volume_view(volume) | {"UsageData": data})
     images = [
-        image_summary(one.view, one.containers) | {"SharedSize": one.shared} for one in usage.images
+        image_summary(one.view, one.containers, version) | {"SharedSize": one.shared} for one in usage.images
     ]
     return {
         "LayersSize": usage.layers, "Images": images, "Containers": containers, "Volumes": volumes, "BuildCache": [],
