@@ -27,7 +27,7 @@ def exposed(container: Container) -> list[str]:
     found: list[str] = []
     for text in container.config.exposed_ports or {}:
         number, _, proto = text.partition("/")
-        if number.isdecimal() and proto in ("tcp", "udp", "sctp") and 0 < int(number) < 65536:
+        if number.isascii() and number.isdecimal() and proto in ("tcp", "udp", "sctp") and 0 < int(number) < 65536:
             found.append(text)
             continue
         try:
@@ -87,6 +87,9 @@ class PortTexts:
     def __init__(self, state: State) -> None:
         self._state = state
         self._kept: dict[tuple[str, str], tuple[Config, tuple[Binding, ...], msgspec.Raw]] = {}
+
+    def __repr__(self) -> str:
+        return f"<PortTexts of {len({identity for identity, _ in self._kept})} containers>"
 
     def mapping(self, container: Container) -> object:
         """`ports_view`, ready to be encoded."""

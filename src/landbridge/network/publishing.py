@@ -80,7 +80,7 @@ def _runs(fixed: Iterable[Wanted]) -> list[Wanted]:
         return one.port.proto, one.host_ips, one.span.first - one.port.number
 
     runs: list[Wanted] = []
-    for _, group in groupby(sorted(fixed, key=lambda one: (lane(one), one.port)), lane):
+    for _, group in groupby(sorted(fixed, key=lambda one: (*lane(one), one.port.number)), lane):
         several = list(group)
         begin = 0
         for at, one in enumerate(several, 1):
