@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from landbridge.engine.apply import Undo, finished
+from landbridge.engine.comeback import Comebacks
 from landbridge.engine.effects import Runtime
 from landbridge.engine.events import Events
 from landbridge.engine.freeze import Freezer, Watcher
@@ -22,7 +23,7 @@ from landbridge.engine.health import at_rest, at_start
 from landbridge.engine.hub import Hub
 from landbridge.engine.launch import Launch
 from landbridge.engine.locks import Locks
-from landbridge.engine.restart import Restarts, Sleep, due_at_boot
+from landbridge.engine.restart import Sleep
 from landbridge.engine.signals import Signals
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
@@ -61,7 +62,8 @@ class Lifecycle:
         self.waits = waits
         self.locks = locks
         self.signals = Signals(state, runtime, waits, self.emit)
-        self.restarts = Restarts(self._after_back_off, sleep)
+        self.comebacks = Comebacks(state, locks, self._start_if, sleep)
+        self.restarts = self.comebacks.restarts
         self.freezer = Freezer(state, runtime, locks, self.emit)
         self.health = Watcher()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -178,11 +180,11 @@ class Lifecycle:
             if container is not None and container.state.running:
                 await finished(self._ended(container, info))
 
-    async def _ended(self, container: Container, info: ExitInfo) -> None:
+    async def _ended(self, container: Container, info: ExitInfo, *, lasting: bool = False) -> None:
         identity, state = container.id, container.state
         self.health.unwatch(identity)
         kept = self.stack.kept[identity] > 0  # it is being restarted: its stack stays as it is
-        again = None if kept else self.restarts.delay(container, info.code)
+        again = None if kept or lasting else self.restarts.delay(container, info.code)
         ended = replace(
             state, phase=advance(state.phase, Act.EXIT if again is None else Act.BACK_OFF), pid=0, conmon_pid=0,
             exit_code=info.code, oom_killed=info.oom_killed, finished_at=info.finished_at, error="",
@@ -328,33 +330,32 @@ class Lifecycle:
 
     # After a boot.
 
-    def resume_watching(self, container: Container) -> None:
-        """Take up a container a former daemon started; one that ended meanwhile is put in order the same way."""
-        bundle = self.launch.bundle(container.id)
-        self.runtime.adopt(container.id, bundle=bundle, pid=container.state.pid, conmon_pid=container.state.conmon_pid)
-        self._spawn(self._watch(container.id))
-        if container.state.phase is Phase.RUNNING:
-            self.health.watch(container.id)
+    async def take_up(self, container: Container) -> None:
+        """A container a former daemon started: watched on, or, when it ended meanwhile, put in order the same way.
+
+        Its restart policy is for `start_by_policy` to look at.
+        """
+        identity, state = container.id, container.state
+        bundle = self.launch.bundle(identity)
+        if self.runtime.adopt(identity, bundle=bundle, pid=state.pid, conmon_pid=state.conmon_pid):
+            self._spawn(self._watch(identity))
+            if state.phase is Phase.RUNNING:
+                self.health.watch(identity)
+            return
+        info = await self.runtime.exited(identity)
+        async with self._holding(identity):
+            await finished(self._ended(self.state.containers[identity], info, lasting=True))
 
     async def start_by_policy(self) -> None:
-        """At boot: what its restart policy says shall run, runs. Owners before those who join them."""
-        due = [one for one in self.state.containers if not one.state.running and due_at_boot(one)]
-        for container in sorted(due, key=lambda one: bool(one.joins)):
-            await self._start_unasked(container.id, Phase.EXITED)
+        """At boot: what its restart policy says shall run, runs."""
+        await self.comebacks.at_boot()
 
-    async def _after_back_off(self, identity: str) -> None:
-        await self._start_unasked(identity, Phase.RESTARTING)
-
-    async def _start_unasked(self, identity: str, phase: Phase) -> None:
-        """Start a container unless somebody changed its phase meanwhile. A failure is logged and ends its restarts."""
+    async def _start_if(self, identity: str, phase: Phase) -> None:
+        """Start a container unless somebody changed its phase meanwhile. Raises as `start`."""
         async with self._holding(identity):
             current = self.state.containers.get(identity)
-            if current is None or current.state.phase is not phase:
-                return
-            try:
+            if current is not None and current.state.phase is phase:
                 await self._launch(current, restart_count=current.state.restart_count)
-            except LandbridgeError as error:
-                log.warning("restart of %s failed: %s", current.name, error)
 
     async def clear(self, identity: str) -> None:
         """What a start or an end that went wrong left of a process and its mounts; nothing is no error."""

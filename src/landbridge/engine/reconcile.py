@@ -103,7 +103,7 @@ class Reconcile:
         await self.apply.run_forgiving(default_routes(self.state.world()))
         for container in self.state.containers:
             if container.state.running:
-                self.lifecycle.resume_watching(container)
+                await self.lifecycle.take_up(container)
         await self._finish_removals()
 
     async def repair(self) -> None:

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 FIRST = 0.1
 MOST = 60.0
+PATIENT = 5.0  # at most so long until a start that lacked something is tried again: what was missing may come
 SETTLED = 10.0  # seconds a container must have run for the delay to start over
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -49,6 +50,14 @@ class Restarts:
         ran = self._clock() - state.started_at
         last = self._delays.get(container.id, 0.0)
         following = FIRST if not last or ran / 1e9 >= SETTLED else min(last * 2, MOST)
+        self._delays[container.id] = following
+        return following
+
+    def patience(self, container: Container) -> float | None:
+        """Seconds until a start that failed is tried again; None when its policy does not insist."""
+        if container.host.restart_policy.name not in ("always", "unless-stopped") or container.state.manually_stopped:
+            return None
+        following = min(max(FIRST, 2 * self._delays.get(container.id, 0.0)), PATIENT)
         self._delays[container.id] = following
         return following
 

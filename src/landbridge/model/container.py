@@ -41,7 +41,7 @@ TRANSITIONS: Mapping[Phase, Mapping[Act, Phase]] = {
     Phase.RUNNING: {Act.EXIT: Phase.EXITED, Act.PAUSE: Phase.PAUSED, Act.BACK_OFF: Phase.RESTARTING},
     Phase.PAUSED: {Act.EXIT: Phase.EXITED, Act.UNPAUSE: Phase.RUNNING, Act.BACK_OFF: Phase.RESTARTING},
     Phase.RESTARTING: {Act.START: Phase.RUNNING, Act.EXIT: Phase.EXITED, Act.REMOVE: Phase.REMOVING},
-    Phase.EXITED: {Act.START: Phase.RUNNING, Act.REMOVE: Phase.REMOVING},
+    Phase.EXITED: {Act.START: Phase.RUNNING, Act.REMOVE: Phase.REMOVING, Act.BACK_OFF: Phase.RESTARTING},
     Phase.REMOVING: {Act.FAIL_REMOVE: Phase.DEAD},
     Phase.DEAD: {Act.REMOVE: Phase.REMOVING},
 }
