@@ -160,4 +160,5 @@ def test_any_host_config_is_read_or_refused(document: dict[str, Any]) -> None:
         value = decode(HostConfig, document)
     except Invalid:
         return
-    assert decode(HostConfig, encode(value)) == value
+    shown = encode(value)
+    assert encode(decode(HostConfig, shown)) == shown  # an empty list that is left out comes back as none at all
