@@ -101,6 +101,7 @@ class Daemon:
     kernel: HostKernel
     firewall: Firewall
     runtime: Runtime
+    roots: Roots
     choice: RuntimeChoice
     pool: ThreadPoolExecutor
     store: Store
@@ -189,7 +190,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     reconcile = Reconcile(state, apply, attachments, lifecycle, settings)
     return Daemon(
         engine=engine, reconcile=reconcile, companions=(resolver, proxy), kernel=kernel, firewall=firewall,
-        runtime=runtime, choice=choice, pool=pool, store=store,
+        runtime=runtime, roots=roots, choice=choice, pool=pool, store=store,
     )  # fmt: skip
 
 
@@ -224,6 +225,7 @@ async def boot(daemon: Daemon) -> None:
     settings = daemon.engine.settings
     if settings.ip_forward and daemon.kernel.read_sysctl("net/ipv4/ip_forward") != "1":
         daemon.kernel.write_sysctl("net/ipv4/ip_forward", "1")
+    daemon.roots.prepare()
     resolver, proxy = daemon.companions
     await asyncio.gather(resolver.start(), proxy.start())
     resolver.restore, proxy.restore = daemon.reconcile.restore_names, daemon.reconcile.restore_ports

@@ -59,8 +59,8 @@ class Containers:
 
         Raises: Invalid, Conflict (name in use), NotFound (image); nothing is left then.
         """
-        name = self._free_name(request.name)
         image = self.images.resolve(request.config.image)
+        name = self._free_name(request.name)
         identity = ids.new_id()
         checked = normalise(request.config, request.host, self.facts)
         config = merged_config(image.config, checked.config)

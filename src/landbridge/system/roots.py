@@ -1,7 +1,8 @@
 """Root file systems of containers: for each an overlay of its image's layers under a writable directory.
 
 Layout: ``<root>/<container id>/{diff,work,merged}``. The overlay is mounted while the container runs (and
-while somebody copies files in or out of a stopped one).
+while somebody copies files in or out of a stopped one). Below every image lies one layer of our own,
+``<root>/base``, with the places the engine mounts on, so that they never show up in what a container wrote.
 """
 
 import os
@@ -10,12 +11,28 @@ from collections.abc import Sequence
 
 from landbridge.system import mounts
 
+BASE = "base"
+_DIRECTORIES = ("dev/pts", "dev/shm", "etc", "proc", "sys")
+_FILES = ("dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf")
+
 
 class Roots:
     """Satisfies `engine.effects.Roots`."""
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
+        self._base = os.path.join(directory, BASE)
+
+    def prepare(self) -> None:
+        """Once per start of the daemon: the layer below all images."""
+        for name in _DIRECTORIES:
+            os.makedirs(os.path.join(self._base, name), mode=0o755, exist_ok=True)
+        for name in _FILES:
+            with open(os.path.join(self._base, name), "a"):
+                pass
+        mtab = os.path.join(self._base, "etc/mtab")
+        if not os.path.lexists(mtab):
+            os.symlink("/proc/mounts", mtab)
 
     def path(self, container: str, part: str = "") -> str:
         """Where `part` (``diff``, ``work``, ``merged``) of a container is."""
@@ -31,12 +48,9 @@ class Roots:
         """Mount (once) and return the path of the root. `lowers` are absolute, top first. Raises: Internal."""
         merged = self.path(container, "merged")
         if not os.path.ismount(merged):
-            if not lowers:
-                mounts.bind(self.path(container, "diff"), merged)
-            else:
-                mounts.overlay(
-                    lowers, merged, upper=self.path(container, "diff"), work=self.path(container, "work")
-                )
+            mounts.overlay(
+                (*lowers, self._base), merged, upper=self.path(container, "diff"), work=self.path(container, "work")
+            )
         return merged
 
     def unmount(self, container: str) -> None:
