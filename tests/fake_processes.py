@@ -77,7 +77,7 @@ class FakeRuntime:
             self.faults.demand(request.spec["root"]["path"] in self.roots.mounted.values(), "the root is not mounted")
             spaces = {one["type"]: one.get("path", "") for one in request.spec["linux"]["namespaces"]}
             netns = spaces.get("network", "")
-            self.faults.demand(not netns or netns in self.kernel.pins, f"no network namespace at {netns}")
+            self.faults.demand(not netns or netns in self.kernel.pins, "no network namespace at {}", netns)
             if request.id in self.processes:
                 raise StartFailed(f"container with given ID already exists: {request.id}", exit_code=128)
             self._pid += 2
@@ -93,7 +93,7 @@ class FakeRuntime:
     async def start(self, container: str) -> None:
         def effect() -> None:
             process = self._find(container)
-            self.faults.demand(process.status == "created", f"started while {process.status}")
+            self.faults.demand(process.status == "created", "started while {}", process.status)
             if self.fail_start is not None:
                 raise self.fail_start
             process.status = "running"
@@ -268,7 +268,7 @@ class FakeRoots:
 
     def mount(self, container: str, lowers: Sequence[str]) -> str:
         def effect() -> str:
-            self.faults.demand(container in self.made, f"{container} has no root")
+            self.faults.demand(container in self.made, "{} has no root", container)
             return self.mounted.setdefault(container, f"/overlay/{container}/merged")
 
         path: str = self.faults.call("roots.mount", effect)
@@ -279,7 +279,7 @@ class FakeRoots:
 
     def remove(self, container: str) -> None:
         def effect() -> None:
-            self.faults.demand(container not in self.mounted, f"{container} removed while mounted")
+            self.faults.demand(container not in self.mounted, "{} removed while mounted", container)
             self.made.discard(container)
 
         self.faults.call("roots.remove", effect)

@@ -47,9 +47,10 @@ class FakeKernel:
 
     def ensure_bridge(self, spec: BridgeSpec) -> None:
         def effect() -> None:
+            own = {address for address in spec.addresses if not address.startswith("fe80:")}
             clash = next((one for one in self.bridges.values()
-                          if one.name != spec.name and set(one.addresses) & set(spec.addresses)), None)
-            self.faults.demand(clash is None, f"{spec.name} and {clash} have one address")
+                          if one.name != spec.name and set(one.addresses) & own), None)
+            self.faults.demand(clash is None, "{} and {} have one address", spec.name, clash)
             self.bridges[spec.name] = spec
 
         self.faults.call(f"ensure_bridge {spec.name}", effect)
@@ -57,7 +58,7 @@ class FakeKernel:
     def remove_bridge(self, name: str) -> None:
         def effect() -> None:
             ports = [one for one in self.veths.values() if one.bridge == name and one.host_name not in self.detached]
-            self.faults.demand(not ports, f"bridge {name} removed under {ports}")
+            self.faults.demand(not ports, "bridge {} removed under {}", name, ports)
             self.bridges.pop(name, None)
 
         self.faults.call(f"remove_bridge {name}", effect)
@@ -93,8 +94,8 @@ class FakeKernel:
                     raise Internal(f"create {spec.host_name}/{spec.ifname}: file exists")
                 if other.bridge == spec.bridge and other.host_name not in self.detached:
                     shared = set(other.addresses) & set(spec.addresses)
-                    self.faults.demand(not shared, f"{spec} takes an address of {other}")
-                    self.faults.demand(other.mac != spec.mac, f"{spec} has the MAC of {other}")
+                    self.faults.demand(not shared, "{} takes an address of {}", spec, other)
+                    self.faults.demand(other.mac != spec.mac, "{} has the MAC of {}", spec, other)
             self.veths[spec.host_name] = spec
 
         self.faults.call(f"add_veth {spec.host_name}", effect)
@@ -240,7 +241,7 @@ class FakeResolver:
                 for other in self.records.values():
                     if other.endpoint != record.endpoint and other.network == record.network:
                         shared = set(other.addresses) & set(record.addresses)
-                        self.faults.demand(not shared, f"{other} and {record} have one address")
+                        self.faults.demand(not shared, "{} and {} have one address", other, record)
                 self.records[record.endpoint] = record
             case RemoveRecord(endpoint=endpoint):
                 self.records.pop(endpoint, None)
@@ -251,7 +252,7 @@ class FakeResolver:
             case RemoveAsker(sandbox=sandbox):
                 gone = self.askers.pop(sandbox, None)
                 there = gone is None or gone.netns in self.kernel.pins
-                self.faults.demand(there, f"the namespace of {gone} went first")
+                self.faults.demand(there, "the namespace of {} went first", gone)
 
     async def replace(
         self, networks: Sequence[NetworkNames], records: Sequence[NameRecord], askers: Sequence[Asker]
@@ -260,7 +261,7 @@ class FakeResolver:
             self.networks = {one.id: one for one in networks}
             self.records = {one.endpoint: one for one in records}
             self.askers = {one.sandbox: one for one in askers}
-            self.faults.demand(all(one.netns in self.kernel.pins for one in askers), f"no namespace: {askers}")
+            self.faults.demand(all(one.netns in self.kernel.pins for one in askers), "no namespace: {}", askers)
 
         self.faults.call("resolver.replace", effect, can_be_late=True)
         await self.faults.pause()

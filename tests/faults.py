@@ -59,11 +59,11 @@ class Faults:
         for _ in range(self.turns()):
             await asyncio.sleep(0)
 
-    def demand(self, fine: object, objection: str) -> None:
+    def demand(self, fine: object, objection: str, *things: object) -> None:
         """The world objects: the effect fails, and the objection is kept, since an engine may swallow the failure."""
         if not fine:
-            self.objections.append(objection)
-            raise Internal(objection)
+            self.objections.append(objection.format(*things))
+            raise Internal(self.objections[-1])
 
     def _trip(self, what: str) -> None:
         self._fail_at = 0

@@ -88,15 +88,13 @@ class Hub:
 
     async def connect(self, container: str) -> None:
         """Give every waiting session its streams; called between create and start."""
-        for session in self._waiting.pop(container, []):
-            if not session.waiting:
-                continue
-            try:
-                attachment = await self.runtime.attach(container)
-            except BaseException:
-                self._waiting.setdefault(container, []).append(session)  # `disappoint` will tell it
-                raise
-            session.give(attachment)
+        waiting = self._waiting.get(container, [])
+        while waiting:
+            session = waiting[0]
+            if session.waiting:
+                session.give(await self.runtime.attach(container))  # if it fails, `disappoint` tells those left
+            del waiting[0]
+        self._waiting.pop(container, None)
 
     def disappoint(self, container: str) -> None:
         """The container did not start, or is gone: waiting clients see an end of stream."""

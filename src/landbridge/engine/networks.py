@@ -45,7 +45,7 @@ class Networks:
         self.state.networks.put(network)
         try:
             async with Undo() as undo:
-                await self.apply.run(driver(network.driver).create(network, self.mtu), undo)
+                await self.apply.run(making(network, self.mtu), undo)
         except BaseException:
             self._withdraw(network)
             raise
@@ -119,7 +119,7 @@ class Networks:
         self, request: NetworkRequest, *, enable4: bool, enable6: bool, routed: Sequence[Subnet]
     ) -> tuple[IpamPool, ...]:
         """Pools with subnet and gateway each, the engine's choice where the user made none."""
-        taken = [ip_network(pool.subnet) for other in self.state.networks for pool in other.pools if pool.subnet]
+        taken = self._taken()
         given = [pool for pool in request.pools if pool.subnet]
         if any(":" in pool.subnet for pool in given) and not enable6:
             given = [pool for pool in given if ":" not in pool.subnet]
@@ -137,6 +137,11 @@ class Networks:
         return tuple(
             pool if pool.gateway else replace(pool, gateway=str(ipam.choose_gateway(pool))) for pool in chosen
         )
+
+    def _taken(self) -> list[Subnet]:
+        """Subnets of all networks; what a template says is taken by nobody yet."""
+        real = [network for network in self.state.networks if not network.config_only]
+        return [ip_network(pool.subnet) for network in real for pool in network.pools if pool.subnet]
 
     def _any_subnet(self, version: int, taken: Sequence[Subnet], routed: Sequence[Subnet]) -> Subnet:
         bases = self.bases
@@ -167,7 +172,7 @@ class Networks:
             self.state.networks.put(self._default_bridge(await self._routed()))
 
     def _default_bridge(self, routed: Sequence[Subnet]) -> Network:
-        taken = [ip_network(pool.subnet) for other in self.state.networks for pool in other.pools if pool.subnet]
+        taken = self._taken()
         if self.settings.bip:
             address, _, length = self.settings.bip.partition("/")
             subnet = ip_network(f"{address}/{length or 24}", strict=False)
@@ -229,11 +234,16 @@ class Networks:
         return [one for one in self.state.networks if one.name not in PREDEFINED and one.id not in used]
 
 
+def making(network: Network, mtu: int) -> tuple[Step, ...]:
+    """What a network needs; a template for others needs nothing."""
+    return () if network.config_only else driver(network.driver).create(network, mtu)
+
+
 def removal(network: Network, mtu: int) -> tuple[Step, ...]:
     """The inverse of making the network; a bridge that was there before us stays."""
-    if network.config_only or network.foreign_bridge:
+    if network.foreign_bridge:
         return ()
-    return tuple(step.inverse() for step in reversed(driver(network.driver).create(network, mtu)))
+    return tuple(step.inverse() for step in reversed(making(network, mtu)))
 
 
 def _attributes(network: Network) -> dict[str, str]:

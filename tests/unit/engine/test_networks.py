@@ -1,0 +1,137 @@
+"""Networks: what is refused, what is completed, what is left when one goes."""
+
+import pytest
+
+from landbridge.errors import Conflict, Forbidden, Internal, Invalid, LandbridgeError, NotFound
+from landbridge.model.link import RouteFact
+from landbridge.model.network import IpamPool, NetworkRequest
+from rig import Rig, engine_test
+
+
+@engine_test
+async def test_a_network_is_completed(rig: Rig) -> None:
+    made = await rig.network("net")
+    [pool] = made.pools
+    assert (pool.subnet, pool.gateway, pool.chosen) == ("172.18.0.0/20", "172.18.0.1", True)
+    assert rig.kernel.bridges[made.bridge].addresses == ("172.18.0.1/20",)
+    assert (made.driver, made.enable_ipv4, made.enable_ipv6) == ("bridge", True, False)
+    assert rig.told() == ["create net"]
+
+
+@engine_test
+async def test_chosen_subnets_avoid_networks_and_routes(rig: Rig) -> None:
+    rig.kernel.host_routes.append(RouteFact(destination="172.18.16.0/20", device="eth0"))
+    rig.kernel.host_routes.append(RouteFact(destination="0.0.0.0/0", device="eth0", gateway="192.0.2.1"))
+    assert [(await rig.network(name)).pools[0].subnet for name in ("one", "two")] == ["172.18.0.0/20", "172.18.32.0/20"]
+
+
+@engine_test
+async def test_both_families_are_chosen(rig: Rig) -> None:
+    pools = (await rig.network("net", enable_ipv6=True)).pools
+    assert [pool.subnet.partition(":")[1] for pool in pools] == ["", ":"]
+    only = await rig.network("six", enable_ipv4=False, enable_ipv6=True)
+    assert [pool.subnet.partition(":")[1] for pool in only.pools] == [":"]
+    assert only.pools[0].subnet != pools[1].subnet
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "text"),
+    [
+        (NetworkRequest(name="host"), Forbidden, "operation is not permitted on predefined host network"),
+        (NetworkRequest(name="default"), Forbidden, "operation is not permitted on predefined default network"),
+        (NetworkRequest(name=""), Invalid, "name is empty"),
+        (NetworkRequest(name="a/b"), Invalid, "invalid characters"),
+        (NetworkRequest(name="net", driver="weave"), NotFound, "could not find plugin weave"),
+        (NetworkRequest(name="net", driver="host"), Forbidden, 'only one instance of "host" network is allowed'),
+        (NetworkRequest(name="net", ipam_driver="dhcp"), NotFound, "could not find IPAM driver dhcp"),
+        (NetworkRequest(name="net", scope="swarm"), Forbidden, "not a swarm manager"),
+        (NetworkRequest(name="net", enable_ipv4=False), Invalid, "IPv4 or IPv6 must be enabled"),
+        (NetworkRequest(name="net", config_from="none"), NotFound, "could not find config-only network none"),
+        (NetworkRequest(name="net", pools=(IpamPool(subnet="10.0.0.1/8"),)), Invalid, "it should be 10.0.0.0/8"),
+        (NetworkRequest(name="net", pools=(IpamPool(subnet="172.17.0.0/24"),)), Forbidden, "Pool overlaps"),
+        (NetworkRequest(name="net", options={"com.docker.network.bridge.name": "x" * 16}), Invalid, "longer than 15"),
+        (NetworkRequest(name="net", options={"com.docker.network.bridge.enable_icc": "si"}), Invalid, "failed to parse"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(request_: NetworkRequest, kind: type[LandbridgeError], text: str) -> None:
+    @engine_test
+    async def run(rig: Rig) -> None:
+        before = rig.outline()
+        with pytest.raises(kind, match=text):
+            await rig.networks.create(request_)
+        assert rig.outline() == before
+
+    run()
+
+
+@engine_test
+async def test_a_name_and_a_bridge_belong_to_one_network(rig: Rig) -> None:
+    await rig.network("net", options={"com.docker.network.bridge.name": "br-mine"})
+    assert "br-mine" in rig.kernel.bridges
+    with pytest.raises(Conflict, match="network with name net already exists"):
+        await rig.network("net")
+    with pytest.raises(Forbidden, match="networks have same bridge name"):
+        await rig.network("other", options={"com.docker.network.bridge.name": "br-mine"})
+
+
+@engine_test
+async def test_a_template_and_what_is_made_from_it(rig: Rig) -> None:
+    await rig.network("template", "10.5.0.0/24", config_only=True)
+    assert set(rig.kernel.bridges) == {rig.state.network("bridge").bridge}
+    made = await rig.network("net", config_from="template")
+    assert made.pools[0].subnet == "10.5.0.0/24"
+    with pytest.raises(Forbidden, match="configuration network 'template' is in use"):
+        await rig.networks.remove("template")
+    with pytest.raises(Invalid, match="user-specified configurations are not supported"):
+        await rig.network("more", "10.6.0.0/24", config_from="template")
+    await rig.create("web", net="template")
+    with pytest.raises(Forbidden, match="cannot attach to config-only network"):
+        await rig.lifecycle.start("web")
+    await rig.networks.remove("net")
+    await rig.networks.remove("template")
+
+
+@engine_test
+async def test_the_predefined_ones_stay(rig: Rig) -> None:
+    for name in ("bridge", "host", "none"):
+        with pytest.raises(Forbidden, match=f"{name} is a pre-defined network and cannot be removed"):
+            await rig.networks.remove(name)
+    with pytest.raises(NotFound, match="network nope not found"):
+        await rig.networks.remove("nope")
+
+
+@engine_test
+async def test_stopped_containers_do_not_hold_a_network_and_lose_their_claims(rig: Rig) -> None:
+    await rig.network("net")
+    await rig.run("web", net="net")
+    await rig.create("fixed", net="net", ip="172.18.0.9")
+    await rig.lifecycle.stop("web")
+    await rig.networks.remove("net")
+    assert rig.state.endpoints_of(rig.of("web").id) == ()
+    assert rig.resolver.networks == {}
+
+
+@engine_test
+async def test_what_nobody_uses(rig: Rig) -> None:
+    for name in ("used", "claimed", "asked", "idle"):
+        await rig.network(name)
+    await rig.run("one", net="used")
+    await rig.run("two", net="claimed")
+    await rig.lifecycle.stop("two")
+    await rig.create("three", net="asked")
+    assert [one.name for one in rig.networks.unused()] == ["idle"]
+
+
+@engine_test
+async def test_a_subnet_can_be_used_again_after_a_failure(rig: Rig) -> None:
+    rig.faults.fail(2)
+    with pytest.raises(Internal):
+        await rig.network("net", "10.5.0.0/24")
+    await rig.network("net", "10.5.0.0/24")
+
+
+@engine_test
+async def test_hundreds_of_networks(rig: Rig) -> None:
+    for number in range(200):
+        await rig.network(f"n{number}")
+    assert len(rig.kernel.bridges) == 201
