@@ -2,7 +2,7 @@
 
 Each file under tests/golden/cli holds cases: the arguments, and what the real command sent, printed and returned.
 Only the arguments are written by hand; this script fills in the rest. `{dir}` in a result stands for `files/`
-beside the golden files, the directory the command ran in. Not run by the tests.
+beside the golden files, the directory the command ran in, `{up}` for the one above. Not run by the tests.
 """
 
 import json
@@ -40,7 +40,7 @@ def record(docker: str, arguments: list[str]) -> dict[str, object]:
         "stderr": done.stderr,
         "requests": sent,
     }
-    return dict(json.loads(json.dumps(case).replace(str(GOLDEN / "files"), "{dir}")))
+    return dict(json.loads(json.dumps(case).replace(str(GOLDEN / "files"), "{dir}").replace(str(GOLDEN), "{up}")))
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """HTTP as spoken on the socket: bodies of every length kind, errors, connections used again, addresses."""
 
 import socket
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from capture import CaptureServer
 
 from landbridge.cli.address import chosen_host, parse_address
-from landbridge.cli.client import Client, filters_text, query_text, quote
+from landbridge.cli.client import Client, Connection, Response, filters_text, query_text, quote
 from landbridge.cli.outcome import CommandError, DaemonError, Unreachable
 
 
@@ -81,15 +82,43 @@ def test_one_connection_serves_requests_in_turn_and_several_side_by_side(tmp_pat
         client.close()
 
 
+class Pieces:
+    """A socket whose every `recv` gives the next piece."""
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self.left = [data[i : i + size] for i in range(0, len(data), size)]
+
+    def recv(self, limit: int) -> bytes:
+        return self.left.pop(0) if self.left else b""
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_a_chunked_body_in_pieces_of_any_size(size: int) -> None:
+    data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\nTrailer: x\r\n\r\nnext"
+    connection = Connection(Pieces(data, size))  # type: ignore[arg-type]
+    client = Client(parse_address("/nowhere"))
+    assert Response(client, connection, "GET").read() == b"hello"
+    assert client.idle is connection
+    assert b"next".startswith(connection.buffer)
+
+
 def test_a_connection_the_daemon_closed_is_not_used_again(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def answer_and_say_no_more(reader: Any, connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        connection.shutdown(socket.SHUT_WR)
+        over.wait(10)
+
     with CaptureServer(tmp_path / "s") as server:
-        server.streams["GET", "/once"] = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        server.streams["GET", "/once"] = answer_and_say_no_more
         client = client_of(server)
         client.get("/once")
         assert client.idle is not None
         while client.idle.is_open():
             pass
         assert client.get("/x") == {}
+        over.set()
         client.close()
 
 

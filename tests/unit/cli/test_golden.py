@@ -61,7 +61,12 @@ def run(argv: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dic
         "stderr": err.getvalue().decode(),
         "requests": sent,
     }
-    text = json.dumps(result).replace(str(GOLDEN / "files"), "{dir}").replace(str(GOLDEN), "{above}")
+    text = (
+        json.dumps(result)
+        .replace(str(GOLDEN / "files"), "{dir}")
+        .replace(str(GOLDEN), "{up}")
+        .replace(str(GOLDEN), "{above}")
+    )
     return dict(json.loads(text))
 
 

@@ -1,5 +1,6 @@
 """The small pure conversions: sizes, durations, ages, ports, dates, JSON, columns."""
 
+import datetime
 import json
 import random
 import time
@@ -135,6 +136,16 @@ def test_dates_are_read_as_the_library_writes_them(seconds: int, nanos: int) -> 
     assert parse_rfc3339(text + "+02:30") == (seconds - 9000, nanos)
     assert days_since_epoch(*time.gmtime(seconds)[:3]) == seconds // 86400
     assert parse_rfc3339(nano_text(seconds * 10**9 + nanos)) == (seconds, nanos)
+
+
+@pytest.mark.parametrize(
+    "day", ["2024-02-10", "2024-02-29", "2024-03-01", "2000-02-29", "2100-03-01", "2023-12-31", "1970-01-01"]
+)
+def test_days_around_leap_days(day: str) -> None:
+    year, month, number = (int(part) for part in day.split("-"))
+    assert (
+        days_since_epoch(year, month, number) == (datetime.date(year, month, number) - datetime.date(1970, 1, 1)).days
+    )
 
 
 @pytest.mark.parametrize("text", ["", "x", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00", "2024-01-01"])
