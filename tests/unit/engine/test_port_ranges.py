@@ -109,7 +109,7 @@ async def test_a_range_survives_a_restart_of_the_daemon_and_still_keeps_others_o
     await rig.run("many", ports=span(FIRST, MANY, "tcp"))
     await rig.again()
     await rig.create("late", ports={"80/tcp": "29999"})
-    with pytest.raises(Internal, match="29999 failed.*held by container many"):
+    with pytest.raises(Internal, match=r"29999 failed.*held by container many"):
         await rig.lifecycle.start("late")
 
 
