@@ -54,8 +54,15 @@ class Comebacks:
             await self._start_if(identity, phase)
         except LandbridgeError as error:
             log.warning("restart of %s failed: %s", identity, error)
-            if not isinstance(error, StartFailed | Invalid):
+            if not isinstance(error, StartFailed | Invalid) or self._leans(identity):
                 await self._try_later(identity)
+
+    def _leans(self, identity: str) -> bool:
+        """Whether its start may have failed because a process whose namespace it shares has just ended."""
+        container = self.state.containers.get(identity)
+        return container is not None and any(
+            mode.startswith("container:") for mode in (container.host.pid_mode, container.host.ipc_mode)
+        )
 
     async def _try_later(self, identity: str) -> None:
         async with self.locks.holding(identity):

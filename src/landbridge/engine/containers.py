@@ -64,7 +64,7 @@ class Containers:
         identity = ids.new_id()
         checked = normalise(request.config, request.host, self.facts)
         config = merged_config(image.config, checked.config)
-        config, host, joined = self._joining(config, checked.host)
+        config, host, joined = self._joining(config, self.lifecycle.launch.sharing.resolved(checked.host))
         if not config.hostname and not joined and host.network_mode != "host":
             config = replace(config, hostname=ids.short(identity))
         endpoints = self._endpoints(host, request.endpoints, config)

@@ -7,9 +7,9 @@ from landbridge.engine.apply import Apply, Undo
 from landbridge.engine.effects import Files, Machine, Roots, SpecFacts
 from landbridge.engine.images import Images
 from landbridge.engine.presence import Presence
+from landbridge.engine.sharing import Sharing
 from landbridge.engine.state import State
 from landbridge.engine.volumes import Volumes
-from landbridge.errors import Conflict, NotFound
 from landbridge.model import ids
 from landbridge.model.container import Container
 from landbridge.model.network import Sandbox
@@ -48,6 +48,7 @@ class Launch:
         self.presence = presence
         self.settings = settings
         self.facts = facts
+        self.sharing = Sharing(state, files, roots)
 
     # Where a container's things are.
 
@@ -131,8 +132,9 @@ class Launch:
             cgroup=f"{host.cgroup_parent.rstrip('/') or self.state.instance.cgroup}/{container.id}",
             hostname=hostname,
             netns=sandbox.path if sandbox is not None else "",
-            pid_ns=self._namespace(host.pid_mode, "pid"),
-            ipc_ns=self._namespace(host.ipc_mode, "ipc"),
+            pid_ns=self.sharing.pid_namespace(host),
+            ipc_ns=self.sharing.ipc_namespace(host),
+            shm_dir=self.sharing.shm(container),
             uts_ns="host" if host.uts_mode == "host" else "",
             user=user,
             files={
@@ -151,20 +153,6 @@ class Launch:
         )
         shown = replace(container.config, hostname=hostname)
         return build(replace(container, config=shown, mounts=self.volumes.sources(container)), context)
-
-    def _namespace(self, mode: str, kind: str) -> str:
-        """Empty for a new one, ``host``, or the path of another container's."""
-        if mode == "host":
-            return "host"
-        if not mode.startswith("container:"):
-            return ""
-        text = mode.removeprefix("container:")
-        other = self.state.containers.find(text)
-        if other is None:
-            raise NotFound(f"No such container: {text}")
-        if not other.state.running:
-            raise Conflict(f"cannot join {kind.upper()} namespace of a non running container: {other.id}")
-        return f"/proc/{other.state.pid}/ns/{kind}"
 
 
 def _size(text: str) -> int:

@@ -21,7 +21,7 @@ from landbridge.network import publishing
 from landbridge.oci import capabilities
 from landbridge.oci.spec import MASKED_PATHS, READONLY_PATHS, parse_security
 
-__all__ = ["Checked", "Facts", "check_endpoints", "joined_containers", "main_endpoint", "normalise"]
+__all__ = ["Checked", "Facts", "check_endpoints", "main_endpoint", "normalise"]
 
 DEFAULT_SHM_SIZE = 64 * 1024 * 1024
 HOST_NAME_MAX = 64  # utsname.nodename of the kernel
@@ -61,13 +61,6 @@ def normalise(config: Config, host: HostConfig, facts: Facts) -> Checked:
     _check_kernel_settings(host)
     _check_rest(host, facts)
     return Checked(config=config, host=_completed(host, facts), warnings=tuple(warnings))
-
-
-def joined_containers(host: HostConfig) -> tuple[str, ...]:
-    """Containers named by namespace modes other than the network's: these must exist when the request comes."""
-    return tuple(
-        mode.removeprefix("container:") for mode in (host.ipc_mode, host.pid_mode) if mode.startswith("container:")
-    )
 
 
 # What runs.

@@ -53,9 +53,19 @@ class Roots:
             )
         return merged
 
+    def mount_shm(self, container: str, size: int) -> str:
+        """Mount (once) and return the path of a /dev/shm of `size` bytes that other containers may share."""
+        place = self.path(container, "shm")
+        if not os.path.ismount(place):
+            os.makedirs(place, mode=0o700, exist_ok=True)
+            flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
+            mounts.tmpfs(place, options=f"mode=1777,size={size}", flags=flags)
+        return place
+
     def unmount(self, container: str) -> None:
         """Detach; a container that is gone or not mounted is no error."""
         mounts.unmount(self.path(container, "merged"))
+        mounts.unmount(self.path(container, "shm"))
 
     def remove(self, container: str) -> None:
         """Forget everything the container wrote. The overlay must not be mounted any more."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from landbridge.engine.validate import DEFAULT_SHM_SIZE, Checked, Facts, joined_containers, normalise
+from landbridge.engine.validate import DEFAULT_SHM_SIZE, Checked, Facts, normalise
 from landbridge.errors import Invalid
 from landbridge.model.config import Config, Device, Healthcheck, HostConfig, LogConfig, RestartPolicy
 from landbridge.model.ports import PortBinding
@@ -142,7 +142,7 @@ def test_refused_namespace_modes(field: str, mode: str, text: str) -> None:
 
 def test_accepted_namespace_modes() -> None:
     host = checked(ipc_mode="container:a", pid_mode="container:b", uts_mode="host", cgroupns_mode="private").host
-    assert joined_containers(host) == ("a", "b")
+    assert (host.ipc_mode, host.pid_mode) == ("container:a", "container:b")
     assert checked(ipc_mode="shareable", pid_mode="host").host.ipc_mode == "shareable"
 
 
