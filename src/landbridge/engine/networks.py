@@ -14,7 +14,7 @@ from landbridge.model.names import RemoveNetwork
 from landbridge.model.network import PREDEFINED, RESERVED, IpamPool, Network, NetworkRequest, Subnet
 from landbridge.model.settings import Settings
 from landbridge.network import bridge as bridge_driver
-from landbridge.network import ipam
+from landbridge.network import gateways, ipam
 from landbridge.network.drivers import driver
 from landbridge.network.steps import Names, Step
 
@@ -189,7 +189,7 @@ class Networks:
                 bridge_driver.DEFAULT_BRIDGE: "true",
                 bridge_driver.ICC: yes[self.settings.icc],
                 bridge_driver.MASQUERADE: yes[self.settings.ip_masq],
-                bridge_driver.HOST_BINDING: self.settings.host_ip,
+                gateways.HOST_BINDING: self.settings.host_ip,
                 bridge_driver.NAME: name,
                 bridge_driver.MTU: str(self.mtu),
             },

@@ -6,6 +6,7 @@ number when a program outside the engine turns out to hold a port the user left 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from landbridge.engine.apply import Apply, Undo
 from landbridge.engine.state import State
@@ -17,6 +18,7 @@ from landbridge.model.network import Sandbox
 from landbridge.model.ports import Binding
 from landbridge.model.settings import Settings
 from landbridge.network import gateways, publishing, ruleset
+from landbridge.network.gateways import Lead
 from landbridge.network.steps import Forget, Ports, Rules, Step
 
 MOST_TRIES = 1000  # distinct host ports tried for dynamic bindings before giving up
@@ -38,49 +40,64 @@ class Publish:
         Raises: Internal (Docker answers 500) when a port is taken (by us: Docker's sentence and the holder's
         name; by another program: its pid and name); nothing stays held then.
         """
-        wants = publishing.wanted(container.config, container.host, self.settings.host_ip, ipv6=self.ipv6)
-        target4, target6 = gateways.targets(self.state.endpoints_of(sandbox.container), self.state.networks.all())
-        if not wants or not (target4 or target6):
-            return sandbox
+        lead = gateways.lead(self.state.endpoints_of(sandbox.container), self.state.networks.all())
+        return await self._change(container, sandbox, lead, lead, undo)
+
+    async def move(self, container: Container, before: Lead, after: Lead, undo: Undo) -> None:
+        """Published ports follow the gateway endpoint, held all the time; dynamic ones keep their numbers.
+
+        Those that can lead nowhere any more are let go, those that can now are taken up. Raises: as `publish`; then
+        everything is as it was.
+        """
+        sandbox = self.state.sandbox(container.id)
+        if sandbox is not None and after != before:
+            await self._change(container, sandbox, before, after, undo)
+
+    async def _change(self, container: Container, old: Sandbox, before: Lead, after: Lead, undo: Undo) -> Sandbox:
+        wants: tuple[publishing.Wanted, ...] = ()
+        if after.four or after.six:
+            default_ip = after.host_ip or self.settings.host_ip
+            wants = publishing.wanted(container.config, container.host, default_ip, ipv6=self.ipv6)
+        if not wants and not old.published:
+            return old
         busy: set[tuple[str, int]] = set()
         while True:
             bindings = self._choose(container, wants, busy)
-            sandbox = self.state.reserve_ports(sandbox, bindings)
-            steps = publication(sandbox, target4, target6)
+            sandbox = self.state.reserve_ports(old, publishing.carried(bindings, after.four, after.six))
             try:
-                await self.apply.run(steps, undo)
+                await self.apply.run(transition(old, before, sandbox, after), undo)
+                break
             except HoldFailed as error:
-                sandbox = self.state.reserve_ports(sandbox, ())
+                self.state.reserve_ports(old, old.published)
                 want, binding = _of_key(sandbox, wants, bindings, error.key)
                 port = error.port or binding.host_port
                 busy.add((binding.port.proto, port))
-                if error.reason == "EADDRINUSE" and want.chosen and len(busy) < MOST_TRIES:
-                    continue
-                raise Internal(self._failure(container, _taken(binding, port, error))) from None
+                if error.reason != "EADDRINUSE" or not want.chosen or len(busy) >= MOST_TRIES:
+                    raise Internal(self._failure(container, _taken(binding, port, error))) from None
             except BaseException:
-                self.state.reserve_ports(sandbox, ())
+                self.state.reserve_ports(old, old.published)
                 raise
-            break
-
-        async def forget() -> None:
-            current = self.state.sandbox(sandbox.container)
-            if current is not None:
-                self.state.reserve_ports(current, ())
-
-        undo.push(forget)
+        undo.push(partial(self._restore, old))
         self._remember(container, wants, bindings)
         return sandbox
+
+    async def _restore(self, old: Sandbox) -> None:
+        """The claims as they were, unless the sandbox has gone."""
+        current = self.state.sandbox(old.container)
+        if current is not None:
+            self.state.reserve_ports(current, old.published)
 
     def _choose(
         self, container: Container, wants: tuple[publishing.Wanted, ...], busy: set[tuple[str, int]]
     ) -> tuple[Binding, ...]:
         low, high = self._ephemeral()
         ephemeral = publishing.Ephemeral(low=low, high=high, last=self._last)
+        sticky = container.sticky_ports
         try:
-            bindings = publishing.choose(wants, self.state.ports, container.sticky_ports, ephemeral, busy)
+            bindings = publishing.choose(wants, self.state.ports, sticky, ephemeral, busy, owner=container.id)
         except publishing.PortTaken as error:
             raise Internal(self._failure(container, error.message + self._holder(error.owner))) from None
-        known = set(container.sticky_ports.values())
+        known = set(sticky.values())
         fresh = [one.host_port for want, one in _paired(wants, bindings) if want.span.dynamic]
         self._last = max((port for port in fresh if port not in known), default=self._last)
         return bindings
@@ -116,45 +133,33 @@ class Publish:
         """Let go of every published port of a sandbox; twice is fine."""
         if not sandbox.published:
             return sandbox
-        target4, target6 = gateways.targets(self.state.endpoints_of(sandbox.container), self.state.networks.all())
-        steps = publication(sandbox, target4, target6)
+        lead = gateways.lead(self.state.endpoints_of(sandbox.container), self.state.networks.all())
         try:
-            await self.apply.run_forgiving([step.inverse() for step in reversed(steps)] + [_forget(sandbox.published)])
+            await self.apply.run_forgiving(transition(sandbox, lead, replace(sandbox, published=()), lead))
         finally:  # also when the request was cancelled meanwhile
             sandbox = self.state.reserve_ports(sandbox, ())
         return sandbox
 
-    async def move(
-        self, container: Container, before: tuple[str, str], after: tuple[str, str], undo: Undo
-    ) -> None:
-        """Published ports follow the gateway endpoint: from the addresses `before` to those `after` (IPv4, IPv6)."""
-        sandbox = self.state.sandbox(container.id)
-        if sandbox is None or after == before:
-            return
-        if not sandbox.published:
-            await self.publish(container, sandbox, undo)
-        elif any(after):
-            old, new = publication(sandbox, *before), publication(sandbox, *after)
-            ports = Ports(hold=holds(sandbox, *after), release=holds(sandbox, *before))  # bound all the time
-            await self.apply.run([*_rules_only(old, new), ports, _forget(sandbox.published)], undo)
-        else:
-            await self.withdraw(sandbox)
 
+def transition(old: Sandbox, before: Lead, new: Sandbox, after: Lead) -> tuple[Step, ...]:
+    """From what `old` publishes to what `new` does: sockets first, then rules, what is not needed goes last.
 
-def publication(sandbox: Sandbox, target4: str, target6: str) -> tuple[Step, ...]:
-    """Host sockets first, then the rules that lead to the container, then old flows of the same ports go."""
-    steps: list[Step] = [Ports(hold=holds(sandbox, target4, target6))]
-    elements = ruleset.binding_elements(sandbox.published, target4, target6)
-    if elements:
-        steps.append(Rules(add=elements))
-    steps.append(_forget(sandbox.published))
-    return tuple(steps)
-
-
-def _rules_only(old: Iterable[Step], new: Iterable[Step]) -> list[Step]:
-    remove = tuple(one for step in old if isinstance(step, Rules) for one in step.add)
-    add = tuple(one for step in new if isinstance(step, Rules) for one in step.add)
-    return [Rules(add=add, remove=remove)] if add or remove else []
+    A binding in both stays bound and only learns its new target. UDP flows of all of them are forgotten: those
+    that there were before a rule, or after it, would go where it does not lead.
+    """
+    held = {one.key: one for one in holds(old, before.four, before.six)}
+    wanted = holds(new, after.four, after.six)
+    kept = tuple(held.pop(one.key) for one in wanted if one.key in held)
+    rules = set(ruleset.binding_elements(old.published, before.four, before.six))
+    elements = set(ruleset.binding_elements(new.published, after.four, after.six))
+    steps: list[Step] = []
+    if wanted:
+        steps.append(Ports(hold=wanted, release=kept))
+    if rules != elements:
+        steps.append(Rules(add=tuple(sorted(elements - rules)), remove=tuple(sorted(rules - elements))))
+    if held:
+        steps.append(Ports(release=tuple(held.values())))
+    return (*steps, _forget((*old.published, *new.published)))
 
 
 def _forget(bindings: Iterable[Binding]) -> Forget:

@@ -98,7 +98,7 @@ class Stack:
         the next boot.
         """
         sandbox = self._standing(container)
-        before, asked = self.targets(container), self.presence.asker_changes(container, sandbox)
+        before, asked = self.lead(container), self.presence.asker_changes(container, sandbox)
         endpoint = self.attachments.reserve(container, network, config)
         try:
             self.state.containers.put(replace(container, endpoints=(*container.endpoints, config)))
@@ -109,7 +109,7 @@ class Stack:
                 changes += self.presence.asker_changes(container, sandbox)
                 await self.presence.tell(changes, undo, back=[RemoveRecord(endpoint.id), *asked])
                 if container.state.running:
-                    await self.publish.move(container, before, self.targets(container), undo)
+                    await self.publish.move(container, before, self.lead(container), undo)
         except BaseException:
             self.state.remove_endpoint(endpoint.id)
             current = self.state.containers[container.id]
@@ -129,10 +129,10 @@ class Stack:
         endpoint = self.state.endpoint_on(container.id, network.id)
         assert endpoint is not None
         others = [one for one in self.state.endpoints_of(container.id) if one.id != endpoint.id]
-        after = gateways.targets(others, self.state.networks.all())
-        if sandbox.published:  # an owner that does not run, under somebody who joined it, publishes nothing
+        after = gateways.lead(others, self.state.networks.all())
+        if container.state.running:  # an owner that does not run, under somebody who joined it, publishes nothing
             async with Undo() as undo:
-                await self.publish.move(container, self.targets(container), after, undo)
+                await self.publish.move(container, self.lead(container), after, undo)
         with self.state.store.transaction():
             self.state.remove_endpoint(endpoint.id)
             current = self.state.containers[container.id]
@@ -142,9 +142,9 @@ class Stack:
         await self.attachments.detach(endpoint, sandbox)
         self.presence.refresh_files(container, directory)
 
-    def targets(self, container: Container) -> tuple[str, str]:
+    def lead(self, container: Container) -> gateways.Lead:
         """Where its published ports lead now."""
-        return gateways.targets(self.state.endpoints_of(container.id), self.state.networks.all())
+        return gateways.lead(self.state.endpoints_of(container.id), self.state.networks.all())
 
     def _standing(self, container: Container) -> Sandbox:
         sandbox = self.state.sandbox(container.id)

@@ -12,7 +12,6 @@ NAME = "com.docker.network.bridge.name"
 MTU = "com.docker.network.driver.mtu"
 MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 ICC = "com.docker.network.bridge.enable_icc"
-HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"
 DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge"
 GATEWAY_MODE_4 = "com.docker.network.bridge.gateway_mode_ipv4"
@@ -20,8 +19,7 @@ GATEWAY_MODE_6 = "com.docker.network.bridge.gateway_mode_ipv6"
 IFACE_PREFIX = "com.docker.network.container_iface_prefix"
 IFNAME = "com.docker.network.endpoint.ifname"
 
-_TRUE = {"1", "t", "T", "true", "TRUE", "True"}
-_FALSE = {"0", "f", "F", "false", "FALSE", "False"}
+_BOOLEANS = {*ruleset.TRUE, "0", "f", "F", "false", "FALSE", "False"}
 _FLAGS = (MASQUERADE, ICC, INHIBIT_IPV4, DEFAULT_BRIDGE)
 _GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")
 
@@ -35,7 +33,7 @@ class BridgeDriver:
         """Raises: Invalid on an option with a value this driver cannot use."""
         options = request.options
         for key in _FLAGS:
-            if key in options and options[key] not in _TRUE | _FALSE:
+            if key in options and options[key] not in _BOOLEANS:
                 raise Invalid(f"failed to parse {key} value: {options[key]!r}")
         if MTU in options and not (options[MTU].isdigit() and 0 <= int(options[MTU]) <= 65535):
             raise Invalid(f"failed to parse {MTU} value: {options[MTU]!r}: invalid syntax")
@@ -65,7 +63,7 @@ def bridge_spec(network: Network, mtu: int) -> BridgeSpec:
     addresses = []
     for pool in network.pools:
         six = ":" in pool.subnet
-        if not pool.gateway or (not six and flag(network.options, INHIBIT_IPV4, default=False)):
+        if not pool.gateway or (not six and ruleset.flag(network.options, INHIBIT_IPV4, default=False)):
             continue
         if network.options.get(GATEWAY_MODE_6 if six else GATEWAY_MODE_4) == "isolated":
             continue
@@ -113,12 +111,8 @@ def network_mtu(network: Network, default: int) -> int:
     return int(text) if text and int(text) else default
 
 
-def flag(options: Mapping[str, str], key: str, *, default: bool) -> bool:
-    """An option that is a Go boolean; `default` when absent."""
-    return options[key] in _TRUE if key in options else default
-
-
 def sandbox_spec(sandbox: Sandbox, sysctls: Mapping[str, str] | None = None) -> SandboxSpec:
     """The namespace of a sandbox with the container's own net sysctls (dots become slashes)."""
-    wanted = tuple((key.replace(".", "/"), value) for key, value in (sysctls or {}).items() if key.startswith("net."))
+    wanted = tuple((key.replace(".", "/"), value) for key, value in (sysctls or {}).items()
+                   if key.startswith(("net.", "net/")))
     return SandboxSpec(path=sandbox.path, sysctls=wanted)

@@ -1,9 +1,12 @@
 """Which endpoint carries a sandbox's default routes and published ports. Pure ordering, one rule."""
 
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from landbridge.model.link import RouteSpec
 from landbridge.model.network import Endpoint, Network
+
+HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
 
 
 def ranked(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tuple[Endpoint, ...]:
@@ -21,18 +24,36 @@ def ranked(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tu
     return tuple(sorted(endpoints, key=rank))
 
 
-def targets(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tuple[str, str]:
-    """Bare IPv4 and IPv6 address that published ports lead to (empty: none).
+class Lead(NamedTuple):
+    """Where published ports lead: bare IPv4 and IPv6 address (empty: none), and the network's own host address."""
 
-    Only networks with a way out carry published ports, as in Docker: an internal one has none.
+    four: str = ""
+    six: str = ""
+    host_ip: str = ""
+
+
+def lead(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> Lead:
+    """Per family the best ranked endpoint with a gateway.
+
+    Only networks with a way out carry published ports, as in Docker: an internal one has none. `host_ip` is the
+    option of the first such network: the host address of ports published without one.
     """
-    four = six = ""
+    four = six = host_ip = ""
     for endpoint in ranked((one for one in endpoints if one.active), networks):
-        if networks[endpoint.network].internal:
+        network = networks[endpoint.network]
+        if network.internal:
             continue
+        if endpoint.gateway4 or endpoint.gateway6:
+            host_ip = host_ip or network.options.get(HOST_BINDING, "")
         four = four or (endpoint.ipv4.split("/")[0] if endpoint.gateway4 else "")
         six = six or (endpoint.ipv6.split("/")[0] if endpoint.gateway6 else "")
-    return four, six
+    return Lead(four, six, host_ip)
+
+
+def targets(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tuple[str, str]:
+    """Bare IPv4 and IPv6 address that published ports lead to (empty: none)."""
+    found = lead(endpoints, networks)
+    return found.four, found.six
 
 
 def routes(path: str, endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> RouteSpec:

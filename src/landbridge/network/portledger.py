@@ -49,20 +49,27 @@ class PortLedger:
                 if not runs:
                     del by_address[one.host_ip]
 
-    def clash(self, proto: str, host_ip: str, first: int, last: int) -> tuple[int, str] | None:
-        """The lowest port from `first` to `last` that cannot be bound at `host_ip`, and who keeps it so."""
+    def clash(
+        self, proto: str, host_ip: str, first: int, last: int, *, forgive: str = ""
+    ) -> tuple[int, str] | None:
+        """The lowest port from `first` to `last` that cannot be bound at `host_ip`, and who keeps it so.
+
+        What `forgive` has is no obstacle.
+        """
         found = [
             hit
             for address, runs in self._runs.get(proto, {}).items()
-            if overlap(address, host_ip) and (hit := _lowest(runs, first, last)) is not None
+            if overlap(address, host_ip) and (hit := _lowest(runs, first, last, forgive)) is not None
         ]
         return min(found, default=None)
 
 
-def _lowest(runs: list[_Run], first: int, last: int) -> tuple[int, str] | None:
-    # Runs are disjoint: at most the one before the first that begins behind `first` reaches into it.
-    at = bisect_right(runs, first, key=lambda run: run[0])
-    for begin, end, owner in runs[max(0, at - 1) : at + 1]:
-        if begin <= last and end >= first:
+def _lowest(runs: list[_Run], first: int, last: int, forgive: str) -> tuple[int, str] | None:
+    # Runs are disjoint: of those that begin before `first`, only the last can reach into it.
+    at = max(0, bisect_right(runs, first, key=lambda run: run[0]) - 1)
+    while at < len(runs) and runs[at][0] <= last:
+        begin, end, owner = runs[at]
+        if end >= first and owner != forgive:
             return max(begin, first), owner
+        at += 1
     return None

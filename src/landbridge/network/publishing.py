@@ -112,21 +112,23 @@ def choose(
     sticky: Mapping[str, int],
     ephemeral: Ephemeral,
     busy: Set[tuple[str, int]],
+    *,
+    owner: str = "",
 ) -> tuple[Binding, ...]:
     """Bindings for all of `wants`, in their order, host ports chosen where the user left a choice.
 
-    `taken` are the ports of all containers, `busy` are (proto, port) found held by somebody else on the host.
-    Raises: PortTaken (Docker's sentence) when a fixed port or a whole range is taken.
+    `taken` are the ports of all containers (those of `owner` are its own), `busy` are (proto, port) found held by
+    somebody else on the host. Raises: PortTaken (Docker's sentence) when a fixed port or a whole range is taken.
     """
     made: list[Binding] = []
     own = PortLedger()
     last = ephemeral.last
     for want in wants:
-        number = _pick(want, _Obstacles(want, (own, taken), busy), sticky.get(want.key, 0), ephemeral, last)
+        number = _pick(want, _Obstacles(want, (own, taken), busy, owner), sticky.get(want.key, 0), ephemeral, last)
         if want.span.dynamic:
             last = number
         bindings = [Binding(port=want.port, host_ip=ip, host_port=number, count=want.count) for ip in want.host_ips]
-        own.add(bindings, "")
+        own.add(bindings, "itself")
         made += bindings
     return tuple(made)
 
@@ -134,10 +136,13 @@ def choose(
 class _Obstacles:
     """What is in the way of one publication at a host port."""
 
-    def __init__(self, want: Wanted, ledgers: Sequence[PortLedger], busy: Set[tuple[str, int]]) -> None:
+    def __init__(
+        self, want: Wanted, ledgers: Sequence[PortLedger], busy: Set[tuple[str, int]], forgive: str
+    ) -> None:
         self._want = want
         self._ledgers = ledgers
         self._busy = busy
+        self._forgive = forgive
 
     def at(self, number: int) -> tuple[str, int, str] | None:
         """(host address, port, owner) of the lowest obstacle when the first port goes to `number`."""
@@ -146,7 +151,7 @@ class _Obstacles:
             return want.host_ips[0], number, ""
         for ip in want.host_ips:
             for ledger in self._ledgers:
-                hit = ledger.clash(want.port.proto, ip, number, number + want.count - 1)
+                hit = ledger.clash(want.port.proto, ip, number, number + want.count - 1, forgive=self._forgive)
                 if hit is not None:
                     return ip, *hit
         return None
@@ -174,6 +179,14 @@ def _pick(want: Wanted, obstacles: _Obstacles, remembered: int, ephemeral: Ephem
     ip, port, owner = obstacles.at(want.span.first) or (want.host_ips[0], want.span.first, "")
     where = f"[{ip}]" if ":" in ip else ip
     raise PortTaken(f"Bind for {where}:{port} failed: port is already allocated", owner)
+
+
+def carried(bindings: Iterable[Binding], four: str, six: str) -> tuple[Binding, ...]:
+    """Those of `bindings` that can lead to a container with these addresses (empty: none of that family).
+
+    An IPv6 host address also leads to a container that has IPv4 alone, through the proxy; not the other way round.
+    """
+    return tuple(one for one in bindings if (six or four if ":" in one.host_ip else four))
 
 
 def check(config: Config, host: HostConfig) -> None:

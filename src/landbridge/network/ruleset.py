@@ -83,6 +83,8 @@ CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
 }
 
+TRUE = ("1", "t", "T", "true", "TRUE", "True")
+
 ANY_HOST = ("0.0.0.0", "::")
 
 # From here on a run of equal ports is one element of an interval map. Those are slower to change the more there are
@@ -108,14 +110,19 @@ def network_elements(network: Network) -> tuple[Element, ...]:
     return tuple(found)
 
 
+def flag(options: Mapping[str, str], key: str, *, default: bool) -> bool:
+    """An option that is a Go boolean (strconv.ParseBool); `default` when absent."""
+    return options[key] in TRUE if key in options else default
+
+
 def icc(network: Network) -> bool:
     """True when containers of this network may talk to each other (Docker's enable_icc)."""
-    return network.options.get("com.docker.network.bridge.enable_icc", "true") != "false"
+    return flag(network.options, "com.docker.network.bridge.enable_icc", default=True)
 
 
 def masquerades(network: Network) -> bool:
     """True when outgoing connections are hidden behind the host (Docker's enable_ip_masquerade)."""
-    return network.options.get("com.docker.network.bridge.enable_ip_masquerade", "true") != "false"
+    return flag(network.options, "com.docker.network.bridge.enable_ip_masquerade", default=True)
 
 
 def binding_elements(bindings: Iterable[Binding], ipv4: str, ipv6: str) -> tuple[Element, ...]:
