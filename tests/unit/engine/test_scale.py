@@ -1,11 +1,11 @@
-"""With a thousand containers on one network an operation asks no more of the outside than with one."""
+"""With hundreds of containers on one network an operation asks no more of the outside than with one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 from rig import Rig, scratch
 
-MANY = 1000
+MANY = 300
 
 
 def test_the_work_of_an_operation_does_not_grow() -> None:
