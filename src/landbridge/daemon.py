@@ -24,6 +24,7 @@ from landbridge.api.routes import SERVER_VERSION, routes
 from landbridge.api.server import Server, api_headers
 from landbridge.engine.apply import Apply
 from landbridge.engine.attachments import Attachments
+from landbridge.engine.blob_records import BlobRecords
 from landbridge.engine.companions import Client, Companion, ProxyLink, ResolverLink
 from landbridge.engine.containers import Containers
 from landbridge.engine.contents import Contents
@@ -48,6 +49,7 @@ from landbridge.engine.presence import Presence
 from landbridge.engine.prune import Prune
 from landbridge.engine.publish import Publish
 from landbridge.engine.reconcile import Reconcile
+from landbridge.engine.registries import Registries
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
 from landbridge.engine.store import Store
@@ -78,6 +80,8 @@ from landbridge.system.listening import listening
 from landbridge.system.logs import ContainerLogs
 from landbridge.system.machine import HostMachine
 from landbridge.system.meter import HostMeter
+from landbridge.system.registry_http import HttpClient
+from landbridge.system.registry_proxy import Proxies
 from landbridge.system.roots import Roots
 from landbridge.system.runtime import Runtime
 from landbridge.system.trees import HostTrees
@@ -87,6 +91,9 @@ log = logging.getLogger("landbridge")
 
 # Blocking kernel work is short; more threads would only fight for the interpreter.
 WORKERS = 4
+
+# Dockerd's directory is read too, so that a machine's registries need no second set-up.
+CERTIFICATES = ("/etc/landbridge/certs.d", "/etc/docker/certs.d")
 
 _GO_ARCH = {"x86_64": "amd64", "aarch64": "arm64"}
 
@@ -105,6 +112,7 @@ class Daemon:
     choice: RuntimeChoice
     pool: ThreadPoolExecutor
     store: Store
+    http: HttpClient
 
 
 def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daemon:
@@ -141,6 +149,10 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         platform=Platform("linux", _GO_ARCH.get(platform.machine(), platform.machine())),
     )
     mtu = settings.mtu or host.uplink_mtu
+    http = HttpClient(
+        agent=f"landbridge/{__version__}", certificates=CERTIFICATES, proxies=Proxies(os.environ)
+    )
+    registries = Registries(images.parts, BlobRecords(store.db), http, settings)
     networks = Networks(state, apply, events, settings, mtu)
     attachments = Attachments(state, apply, netns_dir, mtu)
     presence = Presence(state, apply, files, settings)
@@ -176,6 +188,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         execs=execs,
         networks=networks,
         images=images,
+        registries=registries,
         volumes=volumes,
         events=events,
         info=Info(settings=settings, state=state, images=images, choice=choice, host=host, apply=apply),
@@ -190,7 +203,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     reconcile = Reconcile(state, apply, attachments, lifecycle, settings)
     return Daemon(
         engine=engine, reconcile=reconcile, companions=(resolver, proxy), kernel=kernel, firewall=firewall,
-        runtime=runtime, roots=roots, choice=choice, pool=pool, store=store,
+        runtime=runtime, roots=roots, choice=choice, pool=pool, store=store, http=http,
     )  # fmt: skip
 
 
@@ -247,6 +260,7 @@ async def shut_down(daemon: Daemon) -> None:
         daemon.firewall.remove()
     for companion in daemon.companions:
         await companion.close(quit=idle)
+    daemon.http.close()
     daemon.runtime.close()
     if idle:
         probe.release_runtime(daemon.choice.mounted)

@@ -64,6 +64,10 @@ class Unavailable(LandbridgeError):
     kind = "unavailable"
 
 
+class Unreachable(Unavailable):
+    """Nobody to talk to at an address (no such host, refused, TLS that fails): asking again at once is no use."""
+
+
 class Internal(LandbridgeError):
     """The engine or the kernel failed at something that should have worked."""
 

@@ -40,6 +40,10 @@ def parse(argv: list[str]) -> Settings:
         debug=found.debug,
         group=found.group,
         pidfile=found.pidfile,
+        insecure_registries=tuple(found.insecure_registry),
+        registry_mirrors=tuple(found.registry_mirror),
+        max_concurrent_downloads=_at_least_one(found.max_concurrent_downloads, "max concurrent downloads"),
+        max_concurrent_uploads=_at_least_one(found.max_concurrent_uploads, "max concurrent uploads"),
     )
 
 
@@ -70,6 +74,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--default-runtime", default="", metavar="NAME", help="crun or runc; the first that works when not given")
     add("-G", "--group", default="docker", help="group that may use the unix socket, if it exists")
     add("-p", "--pidfile", default="", metavar="PATH")
+    add("--insecure-registry", action="append", default=[], metavar="HOST[:PORT]|CIDR", help="needs no (good) TLS")
+    add("--registry-mirror", action="append", default=[], metavar="URL", help="asked before Docker Hub")
+    add("--max-concurrent-downloads", type=int, default=3, metavar="N", help="layers of all pulls at once")
+    add("--max-concurrent-uploads", type=int, default=5, metavar="N", help="layers of all pushes at once")
     add("-D", "--debug", action="store_true", help="say more")
     return parser
 
@@ -80,6 +88,12 @@ def _flag(text: str, name: str) -> bool:
     if text.lower() in ("false", "0", "f"):
         return False
     raise Invalid(f'invalid argument "{text}" for "--{name}" flag: must be true or false')
+
+
+def _at_least_one(count: int, what: str) -> int:
+    if count < 1:
+        raise Invalid(f"invalid {what}: {count}")
+    return count
 
 
 def _pool(text: str) -> tuple[str, int]:

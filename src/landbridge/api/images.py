@@ -1,4 +1,4 @@
-"""Handlers of ``/images``. Pulling, pushing and searching need a registry client, which the engine has none of yet."""
+"""Handlers of ``/images``; what needs a registry is in `api.registries`."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -10,10 +10,9 @@ from landbridge.api.response import JSON, TAR, Empty, Response, Stream
 from landbridge.api.router import Route
 from landbridge.api.schema import encode
 from landbridge.engine.engine import Engine
-from landbridge.errors import Invalid, NotFound, Unsupported
+from landbridge.errors import Invalid, Unsupported
 from landbridge.model.config import Config
 from landbridge.model.image import Image, ImageView, Progress, Removed
-from landbridge.model.reference import parse, tagged
 from landbridge.model.stamp import ZERO, format_ns, parse_ns
 
 Object = dict[str, Any]
@@ -44,7 +43,8 @@ def progress_bar(current: int, total: int) -> str:
     if total <= 0:
         return _size(current)
     bar = "=" * min(50, current * 50 // total) + ">"
-    return f"[{bar:<51}] {_size(current):>8}/{_size(total)}"
+    counts = f"{_size(current):>8}" + (f"/{_size(total)}" if current <= total else "")
+    return f"[{bar:<51}] {counts}"
 
 
 def _size(count: float) -> str:
@@ -128,7 +128,6 @@ class ImageHandlers:
         one = "/images/{name:.*}"
         return [
             Route("GET", "/images/json", self.list),
-            Route("GET", "/images/search", self.search),
             Route("GET", "/images/get", self.save),
             Route("POST", "/images/load", self.load),
             Route("POST", "/images/create", self.create),
@@ -137,9 +136,7 @@ class ImageHandlers:
             Route("GET", f"{one}/history", self.history),
             Route("GET", f"{one}/get", self.save_one),
             Route("POST", f"{one}/tag", self.tag),
-            Route("POST", f"{one}/push", self.push),
             Route("DELETE", one, self.remove),
-            Route("GET", "/distribution/{name:.*}/json", self.distribution),
         ]
 
     async def list(self, request: Request) -> Response:
@@ -167,19 +164,10 @@ class ImageHandlers:
         ])
 
     async def create(self, request: Request) -> Response:
-        if request.query_str("fromImage"):
-            return self._pull(request.query_str("fromImage"), request.query_str("tag"))
         if request.query_str("fromSrc") != "-":
             raise Unsupported("import from a URL is not supported: send the archive as the body")
         return Stream(
             self._import(request), headers_with_first_message=True, on_error=streams.progress_error
-        )
-
-    def _pull(self, name: str, tag: str) -> Response:
-        reference = parse(f"{name}@{tag}" if ":" in tag else f"{name}:{tag}" if tag else name)
-        raise NotFound(
-            f"pull access denied for {tagged(reference).familiar}, repository does not exist or may require"
-            " 'docker login': landbridge has no registry client yet, load or import the image instead"
         )
 
     async def _import(self, request: Request) -> AsyncGenerator[bytes, None]:
@@ -208,16 +196,6 @@ class ImageHandlers:
     async def tag(self, request: Request) -> Response:
         self._images.tag(request.params["name"], request.query_str("repo"), request.query_str("tag"))
         return Empty(status=201)
-
-    async def push(self, request: Request) -> Response:
-        self._images.resolve(request.params["name"])
-        raise Unsupported("landbridge has no registry client yet: save the image and load it elsewhere")
-
-    async def search(self, request: Request) -> Response:
-        raise Unsupported("landbridge has no registry client yet, so it cannot search one")
-
-    async def distribution(self, request: Request) -> Response:
-        raise Unsupported("landbridge has no registry client yet, so it cannot ask one about an image")
 
     async def remove(self, request: Request) -> Response:
         name = request.params["name"]

@@ -10,6 +10,7 @@ from landbridge.api.execs import ExecHandlers
 from landbridge.api.images import ImageHandlers
 from landbridge.api.landbridge import LandbridgeHandlers
 from landbridge.api.networks import NetworkHandlers
+from landbridge.api.registries import RegistryHandlers
 from landbridge.api.router import Route
 from landbridge.api.system import SERVER_VERSION, SystemHandlers
 from landbridge.api.volumes import VolumeHandlers
@@ -28,6 +29,7 @@ def routes(engine: Engine) -> list[Route]:
         *ContentHandlers(engine).routes(),
         *ArchiveHandlers(engine).routes(),
         *ContainerHandlers(engine).routes(),
+        *RegistryHandlers(engine).routes(),
         *ImageHandlers(engine).routes(),
         *NetworkHandlers(engine).routes(),
         *VolumeHandlers(engine).routes(),

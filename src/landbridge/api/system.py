@@ -13,7 +13,8 @@ from landbridge.api.volumes import volume_view
 from landbridge.engine.disk import DiskUsage
 from landbridge.engine.engine import Engine
 from landbridge.engine.info import Facts
-from landbridge.errors import Invalid, Unsupported
+from landbridge.errors import Invalid
+from landbridge.model.settings import Settings
 from landbridge.model.stamp import format_ns
 
 # What clients compare with minimum versions; the engine's own is among the components.
@@ -92,11 +93,7 @@ def info_view(facts: Facts) -> Object:
         "OSType": "linux",
         "Architecture": facts.architecture,
         "IndexServerAddress": "https://index.docker.io/v1/",
-        "RegistryConfig": {
-            "InsecureRegistryCIDRs": ["::1/128", "127.0.0.0/8"],
-            "IndexConfigs": {"docker.io": {"Name": "docker.io", "Mirrors": [], "Secure": True, "Official": True}},
-            "Mirrors": None,
-        },
+        "RegistryConfig": registry_view(facts.settings),
         "NCPU": facts.cpus,
         "MemTotal": facts.memory,
         "GenericResources": None,
@@ -126,6 +123,19 @@ def info_view(facts: Facts) -> Object:
         "CDISpecDirs": [],
         "Warnings": None,
     }  # fmt: skip
+
+
+def registry_view(settings: Settings) -> Object:
+    """``RegistryConfig`` of ``GET /info``."""
+    mirrors = [f"{mirror.rstrip('/')}/" for mirror in settings.registry_mirrors]
+    configs: Object = {"docker.io": {"Name": "docker.io", "Mirrors": mirrors, "Secure": True, "Official": True}}
+    networks = ["::1/128", "127.0.0.0/8"]
+    for text in settings.insecure_registries:
+        if "/" in text:
+            networks.append(text)
+        else:
+            configs[text] = {"Name": text, "Mirrors": [], "Secure": False, "Official": False}
+    return {"InsecureRegistryCIDRs": networks, "IndexConfigs": configs, "Mirrors": mirrors or None}
 
 
 def disk_view(engine: Engine, usage: DiskUsage, version: Version) -> Object:
@@ -161,7 +171,6 @@ class SystemHandlers:
             Route("HEAD", "/_ping", self.ping),
             Route("GET", "/version", self.version),
             Route("GET", "/info", self.info),
-            Route("POST", "/auth", self.auth),
             Route("GET", "/system/df", self.disk),
         ]
 
@@ -191,6 +200,3 @@ class SystemHandlers:
             shown |= {name: None for name in names.values() if name not in kept}
             shown["LayersSize"] = usage.layers if "image" in wanted else 0
         return JSON(shown)
-
-    async def auth(self, request: Request) -> Response:
-        raise Unsupported("landbridge has no registry client yet, so there is nothing to log in to")

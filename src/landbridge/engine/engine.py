@@ -14,6 +14,7 @@ from landbridge.engine.info import Info
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.networks import Networks
 from landbridge.engine.prune import Prune
+from landbridge.engine.registries import Registries
 from landbridge.engine.state import State
 from landbridge.engine.streams import Streams
 from landbridge.engine.update import Updates
@@ -27,7 +28,8 @@ class Engine:
     """One field per service; nothing else lives here.
 
     `state` look-ups, `containers` (create, remove, rename, connect, disconnect), `lifecycle` (start, stop, kill,
-    restart, pause, wait), `streams` (attach, logs, resize), `execs`, `networks`, `images`, `volumes`, `events`,
+    restart, pause, wait), `streams` (attach, logs, resize), `execs`, `networks`, `images`, `registries` (pull, push,
+    login), `volumes`, `events`,
     `info` (version, info), `contents` (changes, export, sizes, commit), `copies` (cp), `usage` (stats, top),
     `updates`, `prune`, `disk` (df), `explain`.
     """
@@ -40,6 +42,7 @@ class Engine:
     execs: Execs
     networks: Networks
     images: Images
+    registries: Registries
     volumes: Volumes
     events: Events
     info: Info

@@ -18,6 +18,7 @@ from landbridge.engine.image_layers import LayerShelf
 from landbridge.engine.image_load import ImageLoader
 from landbridge.engine.image_make import Commit, ImageMaker
 from landbridge.engine.image_names import ImageNames
+from landbridge.engine.image_parts import ImageParts
 from landbridge.engine.image_records import ImageRecords
 from landbridge.engine.image_remove import ImageRemover
 from landbridge.engine.image_save import ImageSaver
@@ -58,6 +59,9 @@ class Images:
         self._maker = ImageMaker(records, self._shelf, layers, platform=platform, version=version, clock=clock)
         self._saver = ImageSaver(records, self._names, self._shelf)
         self._remover = ImageRemover(records, self._names, in_use)
+        self.parts = ImageParts(
+            records=records, names=self._names, shelf=self._shelf, layers=layers, platform=platform
+        )
 
     def __repr__(self) -> str:
         return f"<Images {self._records!r}>"

@@ -109,6 +109,26 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Headline:
+    """A line of a long image operation that stays where it is, under `id` (a tag) if it has one."""
+
+    status: str
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push made, for programs that read along: the manifest's `size` in bytes."""
+
+    tag: str
+    digest: str
+    size: int
+
+
+Message = Progress | Headline | Pushed
+
+
+@dataclass(frozen=True, slots=True)
 class Removed:
     """One line of ``docker rmi``: `what` is a name (`action` Untagged) or a digest (Deleted)."""
 

@@ -38,3 +38,7 @@ class Settings:
     debug: bool = False
     group: str = "docker"
     pidfile: str = ""
+    insecure_registries: tuple[str, ...] = ()
+    registry_mirrors: tuple[str, ...] = ()
+    max_concurrent_downloads: int = 3
+    max_concurrent_uploads: int = 5

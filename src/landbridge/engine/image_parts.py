@@ -1,0 +1,20 @@
+"""The parts of `Images` that services bringing images from elsewhere work with; there is one set per engine."""
+
+from dataclasses import dataclass
+
+from landbridge.engine.effects_images import Layers
+from landbridge.engine.image_layers import LayerShelf
+from landbridge.engine.image_names import ImageNames
+from landbridge.engine.image_records import ImageRecords
+from landbridge.oci.archive import Platform
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageParts:
+    """`platform` is what this machine runs."""
+
+    records: ImageRecords
+    names: ImageNames
+    shelf: LayerShelf
+    layers: Layers
+    platform: Platform
