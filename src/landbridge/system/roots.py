@@ -59,7 +59,7 @@ class Roots:
         if not os.path.ismount(place):
             os.makedirs(place, mode=0o700, exist_ok=True)
             flags = mounts.MS_NOSUID | mounts.MS_NODEV | mounts.MS_NOEXEC
-            mounts.tmpfs(place, options=f"mode=1777,size={size}", flags=flags)
+            mounts.mount("tmpfs", place, source="shm", flags=flags, options=f"mode=1777,size={size}")
         return place
 
     def unmount(self, container: str) -> None:
