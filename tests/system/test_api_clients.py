@@ -120,7 +120,7 @@ def test_exec_streams_codes_and_input(api: docker.DockerClient, hijack: Hijacker
     made = running(api)
     done = made.exec_run(["sh", "-c", "echo out; echo err >&2; exit 3"], demux=True)
     assert (done.exit_code, done.output) == (3, (b"out\n", b"err\n"))
-    assert made.exec_run(["nosuch"]).exit_code == 127
+    assert made.exec_run(["nosuch"]).exit_code == 126
     identity = api.api.exec_create(made.id, ["cat"], stdin=True)["Id"]
     stream = hijack(f"/exec/{identity}/start", {})
     stream.sendall(b"ping")

@@ -9,7 +9,16 @@ from landbridge.api.request import Request
 from landbridge.api.response import Hijack, Response, Stream
 from landbridge.api.router import Route
 from landbridge.api.spool import Spool
-from landbridge.api.streaming import NUMBERS, Once, Wanted, parse_detach_keys, relay, started, stream_type
+from landbridge.api.streaming import (
+    NUMBERS,
+    Once,
+    Wanted,
+    hijack_type,
+    parse_detach_keys,
+    relay,
+    started,
+    stream_type,
+)
 from landbridge.engine.engine import Engine
 from landbridge.engine.hub import Session
 from landbridge.errors import Invalid
@@ -56,7 +65,7 @@ class ContainerStreamHandlers:
             if stream:
                 await self._attached(container, session, duplex, wanted)
 
-        return Hijack(Once(run, session.close), content_type=stream_type(request, tty=config.tty))
+        return Hijack(Once(run, session.close), content_type=hijack_type(request, tty=config.tty))
 
     async def _attached(self, container: Container, session: Session, duplex: Duplex, wanted: Wanted) -> None:
         emit = self._engine.lifecycle.emit

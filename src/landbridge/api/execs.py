@@ -12,7 +12,7 @@ from landbridge.api.response import JSON, Empty, Hijack, Response
 from landbridge.api.router import Route
 from landbridge.api.schema import decode_field, member
 from landbridge.api.schema_requests import exec_request
-from landbridge.api.streaming import Wanted, parse_detach_keys, relay, stream_type
+from landbridge.api.streaming import Wanted, hijack_type, parse_detach_keys, relay
 from landbridge.engine.effects import ExecProcess
 from landbridge.engine.engine import Engine
 from landbridge.engine.execs import Exec
@@ -56,7 +56,7 @@ class ExecHandlers:
         ]
 
     async def create(self, request: Request) -> Response:
-        config = exec_request(await request.json_object())
+        config = exec_request(await request.json_object(may_be_empty=True))
         parse_detach_keys(config.detach_keys)
         made = self._engine.execs.create(request.params["name"], config)
         return JSON({"Id": made.id}, status=201)
@@ -76,7 +76,7 @@ class ExecHandlers:
         async def run(duplex: Duplex) -> None:
             await self._run(made, duplex, tty=tty, size=size)
 
-        return Hijack(run, content_type=stream_type(request, tty=tty))
+        return Hijack(run, content_type=hijack_type(request, tty=tty))
 
     async def _run(self, made: Exec, duplex: Duplex, *, tty: bool, size: tuple[int, int]) -> None:
         try:

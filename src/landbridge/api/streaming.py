@@ -30,6 +30,11 @@ def stream_type(request: Request, *, tty: bool) -> str:
     return RAW_STREAM if tty or request.version < (1, 42) else MULTIPLEXED_STREAM
 
 
+def hijack_type(request: Request, *, tty: bool) -> str:
+    """As `stream_type`; who does not ask for an upgrade is told nothing of frames (Docker)."""
+    return stream_type(request, tty=tty) if request.wants_upgrade else RAW_STREAM
+
+
 def parse_detach_keys(text: str) -> bytes:
     """``ctrl-p,ctrl-q`` or single characters. Empty: the default. Raises: Invalid."""
     if not text:

@@ -10,7 +10,7 @@ from landbridge.engine.apply import Apply
 from landbridge.engine.effects import ExecProcess, Machine, Runtime
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.state import State
-from landbridge.errors import Conflict, NotFound, StartFailed
+from landbridge.errors import Conflict, NotFound
 from landbridge.model.container import Container, Phase
 from landbridge.model.process import ExecRequest
 from landbridge.oci.spec import SpecContext, exec_process
@@ -99,11 +99,8 @@ class Execs:
         made.started = True
         try:
             process = await self.runtime.exec(await self._request(container, made, size))
-        except StartFailed as error:
-            made.exit_code = error.exit_code
-            raise
         except BaseException:
-            made.exit_code = 126
+            made.exit_code = 126  # also for a missing program, unlike that of a container (Docker)
             raise
         made.process, made.pid = process, process.pid
         self.lifecycle.emit(f"exec_start: {' '.join(made.config.cmd)}", container, execID=made.id)
@@ -140,7 +137,7 @@ class Execs:
     def _running(self, text: str) -> Container:
         container = self.state.container(text)
         if container.state.phase is Phase.PAUSED:
-            raise Conflict(f"Container {container.id} is paused, unpause the container before exec")
+            raise Conflict(f"Container {text} is paused, unpause the container before exec")
         if container.state.phase is Phase.RESTARTING:
             raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
         if not container.state.running:

@@ -8,7 +8,7 @@ from landbridge.engine.hub import Hub, Session
 from landbridge.engine.launch import Launch
 from landbridge.engine.state import State
 from landbridge.engine.waits import Waits
-from landbridge.errors import Conflict, Invalid
+from landbridge.errors import Conflict, Unsupported
 from landbridge.model.container import Container, Phase
 from landbridge.model.process import LogEntry
 
@@ -42,7 +42,7 @@ class Streams:
         """Terminal size. Raises: NotFound, Conflict when it does not run."""
         container = self.state.container(text)
         if not container.state.running:
-            raise Conflict(f"cannot resize a stopped container: container {container.id} is not running")
+            raise Conflict(f"container {container.id} is not running")
         self.runtime.resize(container.id, rows=rows, columns=columns)
 
     def logs(
@@ -50,11 +50,11 @@ class Streams:
     ) -> AsyncIterator[LogEntry]:
         """Past output, then, with `follow`, what comes until the container ends. Times in nanoseconds.
 
-        Raises: NotFound, Invalid when the container keeps no log.
+        Raises: NotFound, Unsupported when the container keeps no log.
         """
         container = self.state.container(text)
         if container.host.log_config.type == "none":
-            raise Invalid("configured logging driver does not support reading")
+            raise Unsupported("configured logging driver does not support reading")
 
         path = self.launch.log_path(container.id)
         if follow and container.state.running:
