@@ -55,7 +55,7 @@ class Restarts:
 
     def patience(self, container: Container) -> float | None:
         """Seconds until a start that failed is tried again; None when its policy does not insist."""
-        if container.host.restart_policy.name not in ("always", "unless-stopped") or container.state.manually_stopped:
+        if container.host.restart_policy.name not in ("always", "unless-stopped"):
             return None
         following = min(max(FIRST, 2 * self._delays.get(container.id, 0.0)), PATIENT)
         self._delays[container.id] = following
