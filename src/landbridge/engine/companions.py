@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 5.0  # seconds a call waits for a companion that is being restarted
 PAUSE = 0.02  # seconds between attempts to reach one that has just been started
+LONGEST_PAUSE = 5.0  # between attempts to start one that does not come up
 
 
 class Client(Protocol):
@@ -33,8 +34,11 @@ Connect = Callable[[Callable[[], None]], Awaitable[Client]]
 class Companion:
     """One process: `spawn` starts it, `connect` gives a client that calls back when the connection is lost."""
 
-    def __init__(self, name: str, spawn: Callable[[], object], connect: Connect) -> None:
+    def __init__(
+        self, name: str, spawn: Callable[[], object], connect: Connect, *, patience: float = PATIENCE
+    ) -> None:
         self.name = name
+        self._patience = patience
         self._spawn = spawn
         self._reach = connect
         self._client: Client | None = None
@@ -53,7 +57,7 @@ class Companion:
             return
         except LandbridgeError:
             self._spawn()
-        deadline = asyncio.get_running_loop().time() + PATIENCE
+        deadline = asyncio.get_running_loop().time() + self._patience
         while True:
             try:
                 await self._connect()
@@ -76,20 +80,30 @@ class Companion:
             self._revival = asyncio.get_running_loop().create_task(self._revive())
 
     async def _revive(self) -> None:
+        """Until it is there and knows everything: without it nothing can be started, so nothing is given up."""
+        pause = PAUSE
         try:
-            await self.start()
-            if self.restore is not None:
-                await self.restore()
-        except LandbridgeError as error:
-            log.error("the %s cannot be started: %s", self.name, error)
+            while not self._closing:
+                try:
+                    await self.start()
+                    if self.restore is not None:
+                        await self.restore()
+                    if self._client is not None:  # it may have gone again meanwhile
+                        return
+                except Exception as error:
+                    log.error("the %s cannot be started: %s", self.name, error)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
         finally:
             self._revival = None
 
     async def client(self) -> Client:
         """The connected client. Raises: Unavailable when it does not come back in time."""
         if self._client is None:
+            if asyncio.current_task() is self._revival:
+                raise Unavailable(f"the {self.name} is gone again")  # nobody else brings it back
             try:
-                await asyncio.wait_for(self._ready.wait(), PATIENCE)
+                await asyncio.wait_for(self._ready.wait(), self._patience)
             except TimeoutError:
                 raise Unavailable(f"the {self.name} does not answer") from None
         assert self._client is not None
@@ -100,10 +114,14 @@ class Companion:
         self._closing = True
         if self._revival is not None:
             self._revival.cancel()
+            await asyncio.gather(self._revival, return_exceptions=True)
         if self._client is not None:
             client = self._client
             if quit:
-                await client.quit()
+                try:
+                    await client.quit()
+                except LandbridgeError as error:
+                    log.warning("the %s did not say goodbye: %s", self.name, error)
             await client.close()
 
 
