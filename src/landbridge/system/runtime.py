@@ -296,9 +296,12 @@ def _watch(pid: int) -> Process | None:
 
 
 def _verified(pid: int, container: str, marks: Callable[[int], str]) -> Process | None:
-    """Watch `pid` if `marks` of it name `container`, read after the pidfd was taken; else its pid is another's."""
+    """Watch `pid` if `marks` of it name `container`, read after the pidfd was taken; else its pid is another's.
+
+    One that has ended and only waits to be reaped by somebody is not there any more.
+    """
     process = _watch(pid) if pid > 0 else None
-    if process and container not in marks(pid):
+    if process and (container not in marks(pid) or not processes.started(pid)):
         process.forget()
         return None
     return process
