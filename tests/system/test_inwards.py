@@ -59,6 +59,12 @@ def test_hairpin_works_with_and_without_bridge_netfilter(web: Client, lab: Lab, 
     lab.host("sh", "-c", f"echo {before.out.strip()} >/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
+def test_loopback_is_carried_by_the_kernel_not_by_a_process(web: Client, lab: Lab) -> None:
+    lab.host(*fetch("127.0.0.1", "8080"))
+    flows = lab.host("conntrack", "-L", "-p", "tcp", "--orig-dst", "127.0.0.1").out
+    assert f"src={web.address('web', 'bridge')}" in flows, flows
+
+
 def test_the_clients_address_is_seen(web: Client, lab: Lab) -> None:
     lab.outside(*fetch(HOST4, "8080"))
     assert "192.0.2.2" in web("logs", "web").text
