@@ -73,9 +73,7 @@ def columns(*, truncate: bool) -> dict[str, Column]:
         "Repository": Column("REPOSITORY", lambda row: row["repository"]),
         "Tag": Column("TAG", lambda row: row["tag"]),
         "Digest": Column("DIGEST", lambda row: row["digest"]),
-        "CreatedSince": Column(
-            "CREATED", lambda row: humanize.ago(now - row["Created"]) + " ago" if row.get("Created", 0) > 0 else "N/A"
-        ),
+        "CreatedSince": Column("CREATED", lambda row: humanize.ago(now - row.get("Created", 0)) + " ago"),
         "CreatedAt": Column("CREATED AT", lambda row: local_text(row.get("Created", 0))),
         "Size": Column("SIZE", lambda row: humanize.size(row.get("Size", 0), 3)),
         "Containers": Column(

@@ -196,3 +196,32 @@ def test_what_is_left_out_says_so(tmp_path: Path) -> None:
     status, out, err, _ = run(tmp_path, "build", ".")
     assert (status, out) == (1, "")
     assert err.startswith("landbridge: 'build' is left out on purpose: building images is out of scope")
+
+
+def test_explain_takes_a_port_or_a_container(tmp_path: Path) -> None:
+    refused = (400, {"message": "cannot explain 'c'"})
+    answers = {("GET", "/landbridge/explain"): (200, HOPS)}
+    _, _, _, server = run(tmp_path, "explain", "8080/udp", answers=answers)
+    assert server.requests[0].query == {"target": "127.0.0.1:8080/udp"}
+    status, _, err, server = run(
+        tmp_path,
+        "explain",
+        "nothing",
+        answers={("GET", "/landbridge/explain"): refused}
+        | {("GET", "/containers/nothing/json"): (404, {"message": "No such container: nothing"})},
+    )
+    assert (status, err) == (1, "Error response from daemon: cannot explain 'c'\n")
+    asked = []
+
+    def answer(reader: Any, connection: Any) -> None:
+        asked.append(server.requests[-1].query["target"])
+        status, text = (400, b'{"message":"no"}') if asked[-1] == "c:80" else (200, json.dumps(HOPS).encode())
+        connection.sendall(
+            b"HTTP/1.1 %d X\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (status, len(text), text)
+        )
+
+    (tmp_path / "s").unlink()
+    with CaptureServer(tmp_path / "s") as server:
+        server.streams["GET", "/landbridge/explain"] = answer
+        main(["explain", "c:80"], {"LANDBRIDGE_HOST": f"unix://{tmp_path}/s"}, io.BytesIO(), io.BytesIO(), io.BytesIO())
+    assert asked == ["c:80", "127.0.0.1:32768/tcp", "[::1]:32768/tcp", "127.0.0.1:999/udp"]
