@@ -1,6 +1,6 @@
 """A server on a unix socket that accepts any request of a command line, remembers it and answers something plausible.
 
-Used twice: `record.py` points the real docker command at it to write the golden files, and the tests point ours at it
+Used twice: `record_docker.py` points the real docker command at it to write the golden files, and the tests point ours at it
 and compare. It knows no container: answers are constants, so what is compared is what the command line *sends*.
 """
 

@@ -1,6 +1,6 @@
 """What the command line sends, prints and returns, against what the real docker command did with the same arguments.
 
-The golden files are written by `record.py`. Compared as they are: exit status, stderr (but for the program's name)
+The golden files are written by `record_docker.py`. Compared as they are: exit status, stderr (but for the program's name)
 and the bodies of requests. Put aside before comparing: queries without a value, docker's `wait` of a detached run, its
 look at a network before removing it, and its look at a container before `exec` and `logs` (so the name stays a name).
 """

@@ -1,4 +1,4 @@
-"""Write the golden files again from the real docker command: `python record.py [docker-binary]`.
+"""Write the golden files again from the real docker command: `python record_docker.py [docker-binary]`.
 
 Each file under tests/golden/cli holds cases: the arguments, and what the real command sent, printed and returned.
 Only the arguments are written by hand; this script fills in the rest. `{dir}` in a result stands for `files/`
