@@ -274,6 +274,10 @@ class FakeRoots:
         path: str = self.faults.call("roots.mount", effect)
         return path
 
+    def mount_shm(self, container: str, size: int) -> str:
+        path: str = self.faults.call("roots.mount_shm", lambda: f"/overlay/{container}/shm")
+        return path
+
     def unmount(self, container: str) -> None:
         self.faults.call("roots.unmount", lambda: self.mounted.pop(container, None))
 
