@@ -7,7 +7,7 @@ from landbridge.api.router import Route
 from landbridge.api.schema_requests import connect_request, disconnect_request, network_request
 from landbridge.engine.engine import Engine
 from landbridge.engine.listing import select_networks
-from landbridge.errors import Invalid
+from landbridge.errors import NotFound
 
 
 class NetworkHandlers:
@@ -35,22 +35,22 @@ class NetworkHandlers:
 
     async def inspect(self, request: Request) -> Response:
         scope = request.query_str("scope")
-        if scope not in ("", "local", "global", "swarm"):
-            raise Invalid(f"invalid filter: 'scope'='{scope}'")
         network = self._engine.state.network(request.params["id"])
+        if scope not in ("", "local"):
+            raise NotFound(f"network {request.params['id']} not found")
         return JSON(network_inspect_view(self._engine.state, network, request.version))
 
     async def create(self, request: Request) -> Response:
-        network = await self._engine.networks.create(network_request(await request.json_object()))
+        network = await self._engine.networks.create(network_request(await request.json_object(may_be_empty=True)))
         return JSON({"Id": network.id, "Warning": ""}, status=201)
 
     async def connect(self, request: Request) -> Response:
-        container, config = connect_request(await request.json_object())
+        container, config = connect_request(await request.json_object(may_be_empty=True))
         await self._engine.containers.connect(request.params["id"], container, config)
         return Empty(status=200)
 
     async def disconnect(self, request: Request) -> Response:
-        container, force = disconnect_request(await request.json_object())
+        container, force = disconnect_request(await request.json_object(may_be_empty=True))
         await self._engine.containers.disconnect(request.params["id"], container, force=force)
         return Empty(status=200)
 

@@ -52,13 +52,19 @@ def endpoint(network: str, document: Object | None, path: str) -> EndpointConfig
 
 def connect_request(document: Object) -> tuple[str, EndpointConfig]:
     """``POST /networks/{id}/connect``: container and settings. Raises: Invalid."""
-    container = _text(document, "Container", "NetworkConnect")
+    container = _named(_text(document, "Container", "NetworkConnect"))
     return container, endpoint("", _object(document, "EndpointConfig"), "EndpointConfig")
 
 
 def disconnect_request(document: Object) -> tuple[str, bool]:
     """``POST /networks/{id}/disconnect``: container and force. Raises: Invalid."""
-    return _text(document, "Container", "NetworkDisconnect"), _flag(document, "Force", "NetworkDisconnect")
+    return _named(_text(document, "Container", "NetworkDisconnect")), _flag(document, "Force", "NetworkDisconnect")
+
+
+def _named(text: str) -> str:
+    if not text:
+        raise Invalid(f'invalid name or ID supplied: "{text}"')
+    return text
 
 
 def exec_request(document: Object) -> ExecConfig:

@@ -99,8 +99,9 @@ class Attachments:
         check_endpoint(network.name, config, network)
         identity = ids.new_id()
         linked = network.driver == "bridge"
+        six_too = network.enable_ipv6 and bridge_driver.has_ipv6(container.host.sysctls)
         four, gateway4 = self._address(network, config.ipam_config, 4) if linked and network.enable_ipv4 else ("", "")
-        six, gateway6 = self._address(network, config.ipam_config, 6) if linked and network.enable_ipv6 else ("", "")
+        six, gateway6 = self._address(network, config.ipam_config, 6) if linked and six_too else ("", "")
         endpoint = Endpoint(
             id=identity, network=network.id, container=container.id, config=config, order=order,
             mac=(canonical_mac(config.mac_address) if config.mac_address else ids.random_mac()) if linked else "",
@@ -143,20 +144,19 @@ class Attachments:
         self, network: Network, pools: list[IpamPool], taken: dict[int, str], version: int
     ) -> tuple[ipam.Address, IpamPool]:
         key = (network.id, version)
-        fault: Invalid | None = None
         for attempt in ("free", "reclaim"):
             for pool in pools:
                 try:
                     address = ipam.next_address(pool, taken.keys(), self.state.cursor.get(key, 0))
-                except Invalid as error:
-                    fault = error
+                except Invalid:
                     continue
                 self.state.cursor[key] = int(address)
                 return address, pool
             if attempt == "free" and not any(map(self._reclaim, self._longest_idle(network))):
                 break
-        assert fault is not None
-        raise fault
+        raise Invalid(
+            f"no available IPv{version} addresses on this network's address pools: {network.name} ({network.id})"
+        )
 
     def _longest_idle(self, network: Network) -> list[str]:
         """Endpoints that are not up, those of containers that ended long ago first."""

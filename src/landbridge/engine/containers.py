@@ -21,6 +21,8 @@ from landbridge.model.container import Act, Container, MountPoint, Phase, advanc
 from landbridge.model.network import Network
 from landbridge.oci.merge import merged_config
 
+_HOST_IS_FIXED = "container cannot be disconnected from host network or connected to host network"
+
 MOST_KILLS = 5  # a forced removal gives up on somebody who keeps starting the container
 
 
@@ -267,8 +269,8 @@ class Containers:
 
         Raises: NotFound, Forbidden (already attached and running, host network, joined stack), Invalid.
         """
-        network = self.state.network(network_text)
         container = self.state.container(text)
+        network = self.state.network(network_text)
         _check_connectable(network, container, self.state)
         check_endpoint(network.name, config, network)
         config = replace(config, network=network.name)
@@ -303,15 +305,20 @@ class Containers:
 
         Raises: NotFound, Forbidden (host network, not attached).
         """
-        network = self.state.network(network_text)
         try:
             container = self.state.container(text)
         except NotFound:
             if not force:
                 raise
-            return  # nothing of a container that is gone is attached
-        if network.name == "host":
-            raise Forbidden("container cannot be disconnected from host network")
+            self.state.network(network_text)
+            raise NotFound(f"endpoint {text} not found") from None
+        try:
+            network = self.state.network(network_text)
+        except NotFound:
+            await self._forget_network(container, network_text)
+            return
+        if network.name == "host" and container.host.network_mode == "host":
+            raise Forbidden(_HOST_IS_FIXED)
         async with self.lifecycle.locks.holding(container.id):
             container = self.state.containers[container.id]
             endpoint = self.state.endpoint_on(container.id, network.id)
@@ -327,14 +334,25 @@ class Containers:
         self.stack.tell_one("disconnect", container, network)
 
 
+    async def _forget_network(self, container: Container, name: str) -> None:
+        """A network that is gone is taken off what a stopped container asks for. Raises: NotFound."""
+        async with self.lifecycle.locks.holding(container.id):
+            container = self.state.containers[container.id]
+            without = tuple(one for one in container.endpoints if one.network != name)
+            if container.state.running or without == container.endpoints:
+                raise NotFound(f"network {name} not found")
+            self.state.containers.put(replace(container, endpoints=without))
+
+
 def _check_connectable(network: Network, container: Container, state: State) -> None:
     mode = container.host.network_mode
     if mode.startswith("container:"):
         raise Forbidden("container sharing network namespace with another container or host cannot be connected to"
                         " any other network")
-    if mode == "host" or network.name == "host":
-        raise Forbidden("container cannot be connected to host network" if network.name == "host" else
-                        "container sharing network namespace with another container or host cannot be connected to"
+    if network.name == "host":
+        raise Forbidden(_HOST_IS_FIXED)
+    if mode == "host":
+        raise Forbidden("container sharing network namespace with another container or host cannot be connected to"
                         " any other network")
     others = [found.name for one in container.endpoints if (found := state.networks.find(one.network)) is not None]
     if "none" in others or (network.name == "none" and others):
@@ -344,10 +362,10 @@ def _check_connectable(network: Network, container: Container, state: State) -> 
 
 def _still_there(container: Container) -> Conflict:
     phase = container.state.phase
-    hint = "stop the container before removing or force remove"
+    what = f"cannot remove container \"/{container.name}\": container is {phase.value}"
     if phase is Phase.PAUSED:
-        hint = "Unpause and then stop the container before attempting removal or force remove"
-    return Conflict(f'cannot remove container "/{container.name}": container is {phase.value}: {hint}')
+        return Conflict(f"{what} and must be unpaused first")
+    return Conflict(f"{what}: stop the container before removing or force remove")
 
 
 def _outcome(container: Container) -> Outcome:

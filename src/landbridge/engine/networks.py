@@ -1,5 +1,6 @@
 """Networks: made, removed, pruned. Attachments of containers are `engine.attachments`."""
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,8 @@ from landbridge.network import gateways, ipam
 from landbridge.network.drivers import driver
 from landbridge.network.steps import Names, Step
 
+log = logging.getLogger(__name__)
+
 
 class Networks:
     """The life of networks."""
@@ -28,6 +31,7 @@ class Networks:
         self.events = events
         self.settings = settings
         self.mtu = mtu
+        self._forwards = False  # IPv6, as far as this daemon has seen to it
         self.bases = tuple(
             ipam.PoolBase(ip_network(base), size) for base, size in settings.address_pools
         ) or ipam.DEFAULT_POOLS
@@ -44,6 +48,7 @@ class Networks:
         network = self._decide(request, routed)
         self.state.networks.put(network)
         try:
+            await self._ensure_forwarding(network)
             async with Undo() as undo:
                 await self.apply.run(making(network, self.mtu), undo)
         except BaseException:
@@ -63,7 +68,7 @@ class Networks:
         if request.config_from:
             request = self._from_template(request)
         if request.ipam_driver not in ("", "default", "null"):
-            raise NotFound(f"could not find IPAM driver {request.ipam_driver}: plugin not found")
+            raise NotFound(f'plugin "{request.ipam_driver}" not found')
         pools = ipam.canonical_pools(request.pools)
         request = replace(request, driver=request.driver or "bridge", pools=pools)
         if not request.config_only:
@@ -97,7 +102,7 @@ class Networks:
             pools = self._pools(request, enable4=enable4, enable6=enable6, routed=routed)
         if request.driver == "bridge" and not request.config_only:
             bridge = request.options.get(bridge_driver.NAME, "") or self.state.instance.bridge_name(identity)
-            self._check_bridge_free(bridge)
+            self._check_bridge_free(bridge, identity)
         return Network(
             id=identity, name=request.name, created=time.time_ns(), driver=request.driver, enable_ipv4=enable4,
             enable_ipv6=enable6, internal=request.internal, attachable=request.attachable,
@@ -110,10 +115,11 @@ class Networks:
         defaults = self.settings.default_network_options.get(request.driver, {})
         return {**defaults, **request.options}
 
-    def _check_bridge_free(self, bridge: str) -> None:
+    def _check_bridge_free(self, bridge: str, identity: str) -> None:
         for other in self.state.networks:
             if other.bridge == bridge:
-                raise Forbidden(f"networks have same bridge name: conflicts with network {other.id} ({other.name})")
+                raise Forbidden(f"cannot create network {identity} ({bridge}): conflicts with network {other.id}"
+                                f" ({bridge}): networks have same bridge name")
 
     def _pools(
         self, request: NetworkRequest, *, enable4: bool, enable6: bool, routed: Sequence[Subnet]
@@ -159,6 +165,13 @@ class Networks:
         own = {network.bridge for network in self.state.networks if network.bridge}
         return [ip_network(fact.destination) for fact in facts if fact.device not in own]
 
+    async def _ensure_forwarding(self, *networks: Network) -> None:
+        """The host passes IPv6 on as soon as a network needs it, and not before."""
+        needed = any(one.enable_ipv6 and one.bridge and not one.internal for one in networks)
+        if needed and self.settings.ip_forward and not self._forwards:
+            await self.apply.blocking(self.apply.kernel.forward_ipv6)
+            self._forwards = True
+
     # The predefined ones.
 
     async def ensure_predefined(self) -> None:
@@ -168,32 +181,69 @@ class Networks:
                 self.state.networks.put(
                     Network(id=ids.new_id(), name=name, created=time.time_ns(), driver=kind, enable_ipv4=False)
                 )
-        if self.state.networks.by_name("bridge") is None and self.settings.bridge != "none":
+        known = self.state.networks.by_name("bridge")
+        if known is None and self.settings.bridge != "none":
             self.state.networks.put(self._default_bridge(await self._routed()))
+        elif known is not None:
+            self._refresh(known, await self._routed())
+        await self._ensure_forwarding(*self.state.networks)
 
     def _default_bridge(self, routed: Sequence[Subnet]) -> Network:
-        taken = self._taken()
-        if self.settings.bip:
-            address, _, length = self.settings.bip.partition("/")
-            subnet = ip_network(f"{address}/{length or 24}", strict=False)
-            pool = IpamPool(subnet=str(subnet), ip_range=self.settings.fixed_cidr, gateway=address)
-        else:
-            subnet = ipam.choose_subnet(self.bases, 4, taken, routed)
-            gateway = str(ipam.first_usable(subnet))
-            pool = IpamPool(subnet=str(subnet), ip_range=self.settings.fixed_cidr, gateway=gateway)
+        pools = self._default_pools((), routed)
         name = self.settings.bridge or self.state.instance.default_bridge
-        yes = {True: "true", False: "false"}
         return Network(
-            id=ids.new_id(), name="bridge", created=time.time_ns(), driver="bridge", pools=(pool,), bridge=name,
-            options={
-                bridge_driver.DEFAULT_BRIDGE: "true",
-                bridge_driver.ICC: yes[self.settings.icc],
-                bridge_driver.MASQUERADE: yes[self.settings.ip_masq],
-                gateways.HOST_BINDING: self.settings.host_ip,
-                bridge_driver.NAME: name,
-                bridge_driver.MTU: str(self.mtu),
-            },
+            id=ids.new_id(), name="bridge", created=time.time_ns(), driver="bridge", pools=pools, bridge=name,
+            enable_ipv6=self.settings.ipv6, options=self._default_options(name),
         )
+
+    def _default_options(self, name: str) -> dict[str, str]:
+        yes = {True: "true", False: "false"}
+        return {
+            bridge_driver.DEFAULT_BRIDGE: "true",
+            bridge_driver.ICC: yes[self.settings.icc],
+            bridge_driver.MASQUERADE: yes[self.settings.ip_masq],
+            gateways.HOST_BINDING: self.settings.host_ip,
+            bridge_driver.NAME: name,
+            bridge_driver.MTU: str(self.mtu),
+        }
+
+    def _default_pools(self, before: Sequence[IpamPool], routed: Sequence[Subnet]) -> tuple[IpamPool, ...]:
+        """The default bridge's pools by the daemon's flags; what they leave open stays as it was `before`."""
+        chosen: list[IpamPool] = []
+        taken = self._taken()
+        flags = ((4, self.settings.bip, self.settings.fixed_cidr), (6, self.settings.bip6, self.settings.fixed_cidr_v6))
+        for version, own, fixed in flags:
+            if version == 6 and not self.settings.ipv6:
+                continue
+            old = next((one for one in before if ip_network(one.subnet).version == version), None)
+            if own:
+                address, _, length = own.partition("/")
+                subnet: Subnet = ip_network(f"{address}/{length or (24 if version == 4 else 64)}", strict=False)
+                chosen.append(IpamPool(subnet=str(subnet), ip_range=fixed, gateway=address))
+                continue
+            if fixed and version == 6:  # Docker: it is the bridge's subnet too
+                subnet = ip_network(fixed)
+            elif old is not None:
+                subnet = ip_network(old.subnet)
+            else:
+                subnet = self._any_subnet(version, taken, routed)
+            chosen.append(IpamPool(subnet=str(subnet), ip_range=fixed, gateway=str(ipam.first_usable(subnet))))
+        return tuple(chosen)
+
+    def _refresh(self, known: Network, routed: Sequence[Subnet]) -> None:
+        """The daemon's flags may have changed. Addresses stay as they are under running containers."""
+        fresh = replace(known, options=self._default_options(known.bridge))
+        pools = self._default_pools(known.pools, routed)
+        if pools != known.pools:
+            endpoints = list(self.state.endpoints_on(known.id))
+            if any(one.active for one in endpoints):
+                log.warning("the default bridge keeps its addresses: containers are running on it")
+            else:
+                fresh = replace(fresh, pools=pools, enable_ipv6=self.settings.ipv6)
+                for endpoint in endpoints:
+                    self.state.remove_endpoint(endpoint.id)
+        if fresh != known:
+            self.state.networks.put(fresh)
 
     # Unmaking.
 

@@ -35,4 +35,4 @@ def driver(name: str) -> Driver:
     try:
         return DRIVERS[name]
     except KeyError:
-        raise NotFound(f"could not find plugin {name} in v1 plugin registry: plugin not found") from None
+        raise NotFound(f'plugin "{name}" not found') from None

@@ -54,7 +54,8 @@ def canonical_pools(pools: Sequence[IpamPool]) -> tuple[IpamPool, ...]:
     faults: list[str] = []
     result = [_canonical(pool, faults) for pool in pools]
     if faults:
-        raise Invalid("invalid network config:\n" + "\n".join(faults))
+        listed = faults if len(faults) == 1 else [f"* {fault}" for fault in faults]
+        raise Invalid("invalid network config:\n" + "\n".join(listed))
     return tuple(result)
 
 

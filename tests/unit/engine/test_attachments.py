@@ -116,9 +116,23 @@ async def test_disconnect_of_what_is_not_connected(rig: Rig) -> None:
         await rig.containers.disconnect("two", "web")
     with pytest.raises(NotFound):
         await rig.containers.disconnect("two", "nobody")
-    await rig.containers.disconnect("two", "nobody", force=True)
+    with pytest.raises(NotFound, match="endpoint nobody not found"):
+        await rig.containers.disconnect("two", "nobody", force=True)
     with pytest.raises(NotFound, match="network three not found"):
         await rig.connect("three", "web")
+
+
+@engine_test
+async def test_a_stopped_container_is_taken_off_a_network_that_is_gone(rig: Rig) -> None:
+    await two_networks(rig)
+    await rig.run("web", net="one")
+    await rig.connect("two", "web")
+    await rig.lifecycle.stop("web")
+    await rig.networks.remove("two")
+    await rig.containers.disconnect("two", "web")
+    with pytest.raises(NotFound, match="network two not found"):
+        await rig.containers.disconnect("two", "web")
+    await rig.lifecycle.start("web")
 
 
 @engine_test
@@ -142,7 +156,7 @@ async def test_host_and_none_exclude_others(rig: Rig) -> None:
         ("one", "host", "sharing network namespace with another container or host"),
         ("one", "none", "multiple networks with one of the networks in private"),
         ("none", "web", "multiple networks with one of the networks in private"),
-        ("host", "web", "cannot be connected to host network"),
+        ("host", "web", "or connected to host network"),
         ("two", "side", "sharing network namespace with another container or host"),
     ):
         with pytest.raises(Forbidden, match=text):

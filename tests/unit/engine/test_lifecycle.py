@@ -205,7 +205,7 @@ async def test_a_running_container_is_removed_by_force_only(rig: Rig) -> None:
     with pytest.raises(Conflict, match='cannot remove container "/web": container is running: stop the container'):
         await rig.containers.remove("web")
     await rig.lifecycle.pause("web")
-    with pytest.raises(Conflict, match="container is paused: Unpause and then stop"):
+    with pytest.raises(Conflict, match="container is paused and must be unpaused first"):
         await rig.containers.remove("web")
     await rig.containers.remove("web", force=True)
     assert rig.told()[-4:] == ["kill", "disconnect bridge", "die", "destroy"]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from landbridge.engine.hub import Session
-from landbridge.errors import Conflict, Internal, Invalid, NotFound, StartFailed
+from landbridge.errors import Conflict, Internal, NotFound, StartFailed, Unsupported
 from landbridge.model.config import LogConfig
 from rig import Rig, engine_test
 
@@ -140,7 +140,7 @@ async def test_logs_are_followed_to_the_end(rig: Rig) -> None:
     assert await task is None
     assert [entry async for entry in rig.streams.logs("web")] == []
     await rig.create("silent", log_config=LogConfig(type="none"))
-    with pytest.raises(Invalid, match="does not support reading"):
+    with pytest.raises(Unsupported, match="does not support reading"):
         rig.streams.logs("silent")
 
 

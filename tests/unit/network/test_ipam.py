@@ -53,7 +53,7 @@ def test_every_fault_of_a_configuration_is_listed() -> None:
         ipam.canonical_pools(pools)
     lines = error.value.message.splitlines()
     assert lines[0] == "invalid network config:"
-    assert lines[1] == "invalid subnet 10.0.0.5/24: it should be 10.0.0.0/24"
+    assert lines[1] == "* invalid subnet 10.0.0.5/24: it should be 10.0.0.0/24"
     assert "CIDR block is bigger than its parent subnet 10.1.0.0/24" in lines[2]
     assert "parent subnet 10.1.0.0/24 doesn't contain this address" in lines[3]
 
