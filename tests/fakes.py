@@ -161,6 +161,12 @@ class FakeKernel:
     def write_sysctl(self, key: str, value: str) -> None:
         self.sysctls[key] = value
 
+    def forward_ipv4(self) -> None:
+        self.sysctls["net/ipv4/ip_forward"] = "1"
+
+    def forward_ipv6(self) -> None:
+        self.faults.call("forward_ipv6", lambda: self.write_sysctl("net/ipv6/conf/all/forwarding", "1"))
+
 
 class FakeFirewall:
     """The elements of one nft table. Reads the text of `network.nfttext`; a transaction happens as a whole."""

@@ -236,8 +236,8 @@ def _proxy_at(settings: Settings) -> Callable[[Callable[[], None]], "asyncio.Fut
 async def boot(daemon: Daemon) -> None:
     """From whatever the machine is in to what the store says; requests may come afterwards."""
     settings = daemon.engine.settings
-    if settings.ip_forward and daemon.kernel.read_sysctl("net/ipv4/ip_forward") != "1":
-        daemon.kernel.write_sysctl("net/ipv4/ip_forward", "1")
+    if settings.ip_forward:
+        daemon.kernel.forward_ipv4()
     daemon.roots.prepare()
     resolver, proxy = daemon.companions
     await asyncio.gather(resolver.start(), proxy.start())

@@ -21,6 +21,9 @@ def parse(argv: list[str]) -> Settings:
         address_pools=tuple(_pool(text) for text in found.default_address_pool),
         bip=found.bip,
         fixed_cidr=found.fixed_cidr,
+        ipv6=found.ipv6,
+        bip6=found.bip6,
+        fixed_cidr_v6=found.fixed_cidr_v6,
         bridge=found.bridge,
         mtu=found.mtu,
         icc=_flag(found.icc, "icc"),
@@ -56,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--default-address-pool", action="append", default=[], metavar="base=CIDR,size=N")
     add("--bip", default="", metavar="CIDR", help="address of the default bridge")
     add("--fixed-cidr", default="", metavar="CIDR", help="range of the default bridge's containers")
+    add("--ipv6", action="store_true", help="IPv6 on the default bridge; other networks choose for themselves")
+    add("--bip6", default="", metavar="CIDR", help="IPv6 address of the default bridge")
+    add("--fixed-cidr-v6", default="", metavar="CIDR", help="IPv6 range of the default bridge's containers")
     add("-b", "--bridge", default="", metavar="NAME", help="interface of the default bridge, or none")
     add("--mtu", type=int, default=0, help="bytes; 0: that of the uplink")
     add("--icc", default="true", help="containers of the default bridge may talk to each other")

@@ -126,12 +126,13 @@ class Networks:
     ) -> tuple[IpamPool, ...]:
         """Pools with subnet and gateway each, the engine's choice where the user made none."""
         taken = self._taken()
-        given = [pool for pool in request.pools if pool.subnet]
-        if any(":" in pool.subnet for pool in given) and not enable6:
-            given = [pool for pool in given if ":" not in pool.subnet]
+        given = [pool for pool in request.pools if pool.subnet and (enable6 if ":" in pool.subnet else enable4)]
         chosen: list[IpamPool] = []
         for pool in given:
             subnet = ip_network(pool.subnet)
+            if subnet.prefixlen and subnet.network_address.is_unspecified:  # "any of this size", as in Docker 28
+                subnet = self._any_subnet(subnet.version, taken, routed, size=subnet.prefixlen)
+                pool = replace(pool, subnet=str(subnet), chosen=True)
             ipam.check_overlap(subnet, taken)
             taken.append(subnet)
             chosen.append(pool)
@@ -149,10 +150,15 @@ class Networks:
         real = [network for network in self.state.networks if not network.config_only]
         return [ip_network(pool.subnet) for network in real for pool in network.pools if pool.subnet]
 
-    def _any_subnet(self, version: int, taken: Sequence[Subnet], routed: Sequence[Subnet]) -> Subnet:
+    def _any_subnet(
+        self, version: int, taken: Sequence[Subnet], routed: Sequence[Subnet], *, size: int = 0
+    ) -> Subnet:
+        """A free subnet of the pools; with `size` one of that prefix length, where the pools are wide enough."""
         bases = self.bases
         if version == 6 and not any(base.base.version == 6 for base in bases):
             bases = (*bases, ipam.PoolBase(ip_network(self._ula()), 64))
+        if size:
+            bases = tuple(ipam.PoolBase(one.base, size) for one in bases if one.base.prefixlen <= size)
         return ipam.choose_subnet(bases, version, taken, routed)
 
     def _ula(self) -> str:

@@ -26,10 +26,11 @@ from landbridge.model.names import (
 from landbridge.model.network import Endpoint, Network, Sandbox
 from landbridge.model.settings import Settings
 from landbridge.network import gateways
+from landbridge.network.bridge import has_ipv6
 from landbridge.network.steps import Names
 
-_HOSTS = """\
-127.0.0.1\tlocalhost
+_HOSTS = "127.0.0.1\tlocalhost\n"
+_HOSTS6 = """\
 ::1\tlocalhost ip6-localhost ip6-loopback
 fe00::\tip6-localnet
 ff00::\tip6-mcastprefix
@@ -121,7 +122,7 @@ class Presence:
         domain = f".{owner.config.domainname}" if owner.config.domainname else ""
         name = owner.config.hostname or ids.short(owner.id)
         own = f"{name}{domain} {name}" if domain else name
-        lines = [_HOSTS, _extra(owner, self.host_gateways())]
+        lines = [_HOSTS, _HOSTS6 if has_ipv6(owner.host.sysctls) else "", _extra(owner, self.host_gateways())]
         for endpoint in self.state.endpoints_of(owner.id):
             if endpoint.active:
                 lines += [f"{cidr.split('/')[0]}\t{own}\n" for cidr in (endpoint.ipv4, endpoint.ipv6) if cidr]

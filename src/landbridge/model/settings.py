@@ -19,6 +19,9 @@ class Settings:
     address_pools: tuple[tuple[str, int], ...] = ()
     bip: str = ""
     fixed_cidr: str = ""
+    ipv6: bool = False  # of the default bridge
+    bip6: str = ""
+    fixed_cidr_v6: str = ""
     bridge: str = ""
     mtu: int = 0
     icc: bool = True

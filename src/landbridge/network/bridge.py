@@ -1,6 +1,7 @@
 """The bridge driver: one Linux bridge per network, one veth pair per endpoint. Pure: answers are steps."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 
 from landbridge.errors import Invalid
 from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
@@ -88,8 +89,9 @@ def bridge_spec(network: Network, mtu: int) -> BridgeSpec:
 def veth_spec(network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) -> VethSpec:
     """The interface pair of an endpoint."""
     inner = endpoint.ifname
-    sysctls = [(f"net/ipv6/conf/{inner}/disable_ipv6", "0" if network.enable_ipv6 else "1")]
-    if network.enable_ipv6:
+    # Loopback keeps ::1 whatever the interfaces have.
+    sysctls = [(f"net/ipv6/conf/{inner}/disable_ipv6", "0" if endpoint.ipv6 else "1")]
+    if endpoint.ipv6:
         sysctls.append((f"net/ipv6/conf/{inner}/accept_ra", "0"))
     return VethSpec(
         host_name=endpoint.host_name,
@@ -98,11 +100,26 @@ def veth_spec(network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) 
         bridge=network.bridge,
         mac=endpoint.mac,
         mtu=network_mtu(network, mtu),
-        addresses=tuple(address for address in (endpoint.ipv4, endpoint.ipv6) if address),
+        addresses=(*(address for address in (endpoint.ipv4, endpoint.ipv6) if address), *link_local(endpoint)),
         isolated=not ruleset.icc(network),
         hairpin=True,
         sysctls=tuple(sysctls),
     )
+
+
+def link_local(endpoint: Endpoint) -> tuple[str, ...]:
+    """The link-local addresses the user gave the interface, in CIDR form; of a family it does not have, none."""
+    wanted = endpoint.config.ipam_config
+    given = [ip_address(text) for text in (wanted.link_local_ips or ())] if wanted else []
+    return tuple(
+        f"{address}/{16 if address.version == 4 else 64}" for address in given if address.version == 4 or endpoint.ipv6
+    )
+
+
+def has_ipv6(sysctls: Mapping[str, str] | None) -> bool:
+    """False when the user switched IPv6 off for a whole container, which then gets no address of it."""
+    keys = ("net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.default.disable_ipv6")
+    return not any((sysctls or {}).get(key) == "1" for key in keys)
 
 
 def network_mtu(network: Network, default: int) -> int:

@@ -33,8 +33,9 @@ CONTAINERS: dict[str, str] = {
 }
 
 _PORTS4 = "meta nfproto ipv4 meta l4proto { tcp, udp }"
-# ::1 cannot be sent off the host (no route_localnet for IPv6): the proxy carries it.
-_PORTS6 = "ip6 daddr != ::1 meta l4proto { tcp, udp }"
+# ::1 cannot be sent off the host (no route_localnet for IPv6), and a link-local source is not forwarded: the proxy
+# carries both.
+_PORTS6 = "ip6 daddr != ::1 ip6 saddr != fe80::/10 meta l4proto { tcp, udp }"
 
 # chain → (hook line or empty, rules). `user` belongs to the user: it is created and never flushed.
 USER_CHAIN = "user"

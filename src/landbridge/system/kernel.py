@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from threading import Lock
 
 from landbridge.model.link import BridgeSpec, Flow, LinkFact, RouteFact, RouteSpec, SandboxSpec, VethSpec
-from landbridge.system import netlink, netns, sysctl
+from landbridge.system import forwarding, netlink, netns, sysctl
 from landbridge.system.conntrack import Conntrack
 from landbridge.system.netlink import Netlink
 
@@ -86,3 +86,9 @@ class HostKernel:
 
     def write_sysctl(self, key: str, value: str) -> None:
         sysctl.write(key, value)
+
+    def forward_ipv4(self) -> None:
+        forwarding.forward_ipv4()
+
+    def forward_ipv6(self) -> None:
+        forwarding.forward_ipv6()

@@ -86,6 +86,7 @@ def test_an_endpoint_is_a_veth_pair() -> None:
     assert (spec.host_name, spec.ifname, spec.sandbox, spec.bridge) == (here.host_name, "eth0", box.path, net.bridge)
     assert (spec.mac, spec.addresses, spec.isolated, spec.hairpin) == (here.mac, ("172.18.0.2/20",), True, True)
     assert spec.sysctls == (("net/ipv6/conf/eth0/disable_ipv6", "1"),)
+    here = endpoint(web, net, "172.18.0.2/20", ipv6="fd00::2/64")
     six = bridge.veth_spec(network("six", enable_ipv6=True), here, box, 1500)
     assert ("net/ipv6/conf/eth0/disable_ipv6", "0") in six.sysctls
     assert not six.isolated
