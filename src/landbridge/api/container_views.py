@@ -3,6 +3,8 @@
 What differs between API versions is decided here, by the version of the request.
 """
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from landbridge.api.clock import SECOND, span, stamp
@@ -10,6 +12,7 @@ from landbridge.api.network_views import endpoint_view, flat_view
 from landbridge.api.port_views import port_list, ports_view
 from landbridge.api.request import Version
 from landbridge.api.schema import encode
+from landbridge.engine.links import Links
 from landbridge.engine.state import State
 from landbridge.model.container import Container, Health, MountPoint, Phase
 from landbridge.model.container import State as ContainerState
@@ -153,7 +156,7 @@ def inspect_view(
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": list(execs) or None,
-        "HostConfig": encode(container.host),
+        "HostConfig": encode(replace(container.host, links=Links(state).shown(container))),
         "GraphDriver": driver,
         "Mounts": [mount_view(mount) for mount in container.mounts],
         "Config": config_view(container, version),
@@ -162,9 +165,13 @@ def inspect_view(
 
 
 def summary_view(
-    state: State, container: Container, version: Version, image: str, now: int, *, ports: object = None
-) -> Object:
-    """One line of ``GET /containers/json``; `image` is the name to show, `ports` are ``Ports`` where ready already."""
+    state: State, container: Container, version: Version, image: str, now: int, *,
+    ports: object = None, linked: Sequence[str] = (),
+) -> Object:  # fmt: skip
+    """One line of ``GET /containers/json``.
+
+    `image` is the name to show, `ports` are ``Ports`` where ready already, `linked` the names it has in links.
+    """
     if ports is None:
         ports = port_list(ports_view(state, container, state.sandbox(container.id)))
     host: Object = {"NetworkMode": container.host.network_mode}
@@ -172,7 +179,7 @@ def summary_view(
         host["Annotations"] = dict(container.host.annotations)
     return {
         "Id": container.id,
-        "Names": [f"/{container.name}"],
+        "Names": sorted([f"/{container.name}", *linked]),
         "Image": image,
         "ImageID": container.image,
         "Command": command_text(container),

@@ -47,8 +47,12 @@ class ContainerHandlers:
             before=request.query_str("before"),
         )
         found = select_containers(state, request.filters(), page, self._ancestors, exposed)
+        linked = self._engine.containers.links.names()
         shown = [
-            summary_view(state, one, request.version, self._image_name(one), now, ports=self._ports.listing(one))
+            summary_view(
+                state, one, request.version, self._image_name(one), now,
+                ports=self._ports.listing(one), linked=linked.get(one.id, ()),
+            )
             for one in found
         ]
         if request.query_bool("size"):
@@ -170,7 +174,8 @@ class ContainerHandlers:
 
     async def remove(self, request: Request) -> Response:
         if request.query_bool("link"):
-            raise Conflict("removing links is not supported")
+            self._engine.containers.links.remove(request.params["name"])
+            return Empty()
         await self._engine.containers.remove(
             request.params["name"], force=request.query_bool("force"), volumes=request.query_bool("v")
         )

@@ -83,7 +83,7 @@ def waves(due: Sequence[Container], find: Callable[[str], Container | None]) -> 
 
     def depth(container: Container, above: frozenset[str]) -> int:
         if container.id not in depths:
-            targets = [find(text) for text in _joined(container)]
+            targets = [find(identity) for identity in (*_joined(container), *(one.target for one in container.links))]
             depths[container.id] = 1 + max(
                 (depth(one, above | {container.id}) for one in targets
                  if one is not None and one.id in wanted and one.id not in above),

@@ -52,6 +52,7 @@ class Containers:
         self.images = images
         self.volumes = volumes
         self.facts = facts
+        self.links = self.stack.presence.links
         lifecycle.remove_ended = self._remove_ended
 
     # Create.
@@ -75,7 +76,8 @@ class Containers:
             words = (*(config.entrypoint or ()), *(config.cmd or ()))
             container = Container(
                 id=identity, name=name, created=time.time_ns(), image=image.id, path=words[0], args=words[1:],
-                config=config, host=host, endpoints=endpoints, mounts=mounts, joined_name=joined,
+                config=config, host=replace(host, links=None), endpoints=endpoints, mounts=mounts,
+                joined_name=joined, links=self.links.resolved(host),
             )
             undo.push(lambda: self.lifecycle.launch.destroy(identity))
             await self.lifecycle.launch.make(container, self.images.lower_dirs(image))

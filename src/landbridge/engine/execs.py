@@ -118,8 +118,11 @@ class Execs:
         config = made.config
         user = await self.apply.blocking(self._user, container, config)
         rows, columns = size if any(size) else config.console_size
-        context = SpecContext(rootfs="", cgroup="", hostname=container.config.hostname,
-                              user=user, capabilities=self.lifecycle.launch.facts.capabilities)  # type: ignore[arg-type]
+        launch = self.lifecycle.launch
+        context = SpecContext(
+            rootfs="", cgroup="", hostname=container.config.hostname, user=user,  # type: ignore[arg-type]
+            capabilities=launch.facts.capabilities, extra_env=launch.presence.links.environment(container),
+        )
         process = exec_process(
             container, context, args=config.cmd, env=config.env, working_dir=config.working_dir,
             tty=config.tty, privileged=config.privileged, rows=rows, columns=columns,

@@ -86,9 +86,10 @@ class Launch:
     ) -> CreateRequest:
         """Mount the root, write the files, build the specification.
 
-        Raises: Invalid (user, option), NotFound (joined namespaces), Internal (mounts).
+        Raises: Invalid (user, option), Conflict (joined namespaces), Internal (mounts, links).
         """
         undo.push(lambda: self.release(container.id))
+        self.presence.links.check(container)
         lowers = self.images.lower_dirs(self.images.get(container.image))
         if owner.id == container.id or not self.files.read(f"{self.directory(owner.id)}/hosts"):
             self.presence.write_files(owner, self.directory(owner.id))
@@ -135,6 +136,7 @@ class Launch:
             pid_ns=self.sharing.pid_namespace(host),
             ipc_ns=self.sharing.ipc_namespace(host),
             shm_dir=self.sharing.shm(container),
+            extra_env=self.presence.links.environment(container),
             uts_ns="host" if host.uts_mode == "host" else "",
             user=user,
             files={

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from landbridge.dns import resolvconf
 from landbridge.engine.apply import Apply, Undo
 from landbridge.engine.effects import Files
+from landbridge.engine.links import Links
 from landbridge.engine.state import State
 from landbridge.model import ids
 from landbridge.model.container import Container
@@ -47,6 +48,7 @@ class Presence:
         self.apply = apply
         self.files = files
         self.settings = settings
+        self.links = Links(state)
 
     # Names.
 
@@ -123,6 +125,7 @@ class Presence:
         name = owner.config.hostname or ids.short(owner.id)
         own = f"{name}{domain} {name}" if domain else name
         lines = [_HOSTS, _HOSTS6 if has_ipv6(owner.host.sysctls) else "", _extra(owner, self.host_gateways())]
+        lines += self.links.hosts(owner)
         for endpoint in self.state.endpoints_of(owner.id):
             if endpoint.active:
                 lines += [f"{cidr.split('/')[0]}\t{own}\n" for cidr in (endpoint.ipv4, endpoint.ipv6) if cidr]

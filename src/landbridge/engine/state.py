@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from landbridge.engine.store import Store
 from landbridge.engine.tables import Table
 from landbridge.errors import NotFound
-from landbridge.model.container import Container
+from landbridge.model.container import Container, Link
 from landbridge.model.network import Endpoint, Network, Sandbox
 from landbridge.model.ports import Binding
 from landbridge.model.world import Instance, World
@@ -55,10 +55,20 @@ class State:
 
     def container(self, text: str) -> Container:
         """By id, name (with or without slash) or beginning of an id. Raises: NotFound, Invalid."""
-        found = self.containers.find(text.removeprefix("/") if len(text) > 1 else text)
+        found = self.containers.find(text.removeprefix("/") if len(text) > 1 else text) or self._linked(text)
         if found is None:
             raise NotFound(f"No such container: {text}")
         return found
+
+    def _linked(self, text: str) -> Container | None:
+        """By the name it has as a target of a link: ``linker/alias``."""
+        name, slash, alias = text.removeprefix("/").partition("/")
+        linker = self.containers.by_name(name) if slash else None
+        targets = [one.target for one in linker.links if one.alias == alias] if linker is not None else []
+        return self.containers.get(targets[0]) if targets else None
+
+    def set_links(self, identity: str, links: tuple[Link, ...]) -> None:
+        self.containers.put(replace(self.containers[identity], links=links))
 
     def network(self, text: str) -> Network:
         """By id, name or beginning of an id; ``default`` is ``bridge``. Raises: NotFound, Invalid."""

@@ -124,6 +124,15 @@ class State:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """``--link`` on the default bridge: `target` is an id, `name` what it was called then."""
+
+    target: str
+    name: str
+    alias: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
     """One container. `created` is in nanoseconds since the epoch.
 
@@ -146,6 +155,7 @@ class Container:
     mounts: tuple[MountPoint, ...] = ()
     sticky_ports: Mapping[str, int] = field(default_factory=dict)
     joined_name: str = ""
+    links: tuple[Link, ...] = ()
 
     @property
     def joins(self) -> str:
