@@ -29,8 +29,24 @@ class Answer:
 @contextmanager
 def serving(lab: Any, pid: str, *doors: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Servers in the namespace of a process at `doors` (``udp:9000``), on every address, while the block runs."""
-    command = ("nsenter", "-t", pid, "-n", sys.executable, "-I", "-S", __file__, "serve", *doors)
-    process = lab.background(*command)
+    with _started(lab.background("nsenter", "-t", pid, "-n", *_program("serve", *doors))) as process:
+        yield process
+
+
+@contextmanager
+def serving_outside(lab: Any, *doors: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Servers on the machine outside."""
+    with _started(lab.background(*_program("serve", *doors), outside=True)) as process:
+        yield process
+
+
+def _program(*words: str) -> tuple[str, ...]:
+    return (sys.executable, "-I", "-S", __file__, *words)
+
+
+@contextmanager
+def _started(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
+    assert process.stdout is not None
     try:
         assert process.stdout.readline() == b"ready\n", process.stdout.read()
         yield process
@@ -48,7 +64,7 @@ def ask(lab: Any, door: str, address: str, *, outside: bool = True, source: str 
 
 def client(door: str, address: str, *, source: str = "", port: int = 0) -> tuple[str, ...]:
     """The command of a client, for whoever runs it elsewhere."""
-    return (sys.executable, "-I", "-S", __file__, "ask", door, address, source or "-", str(port))
+    return _program("ask", door, address, source or "-", str(port))
 
 
 def answer_of(text: str) -> Answer | None:

@@ -4,10 +4,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from clients import Client
 from lab import HOST4, HOST6, OUTSIDE4, Lab
 from talk import ask, serving
-
-from conftest import Client
 
 FIRST, MIDDLE, LAST = 20000, 25000, 29999
 RANGE = f"{FIRST}-{LAST}:{FIRST}-{LAST}"
