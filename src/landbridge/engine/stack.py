@@ -108,7 +108,7 @@ class Stack:
                 changes = self.presence.record_changes((endpoint,)) if container.state.running else []
                 changes += self.presence.asker_changes(container, sandbox)
                 await self.presence.tell(changes, undo, back=[RemoveRecord(endpoint.id), *asked])
-                if container.state.running:
+                if container.state.running or sandbox.published:
                     await self.publish.move(container, before, self.lead(container), undo)
         except BaseException:
             self.state.remove_endpoint(endpoint.id)
@@ -130,7 +130,8 @@ class Stack:
         assert endpoint is not None
         others = [one for one in self.state.endpoints_of(container.id) if one.id != endpoint.id]
         after = gateways.lead(others, self.state.networks.all())
-        if container.state.running:  # an owner that does not run, under somebody who joined it, publishes nothing
+        # An owner that has ended publishes nothing under who joined it; one in back-off keeps what it has.
+        if container.state.running or sandbox.published:
             async with Undo() as undo:
                 await self.publish.move(container, self.lead(container), after, undo)
         with self.state.store.transaction():

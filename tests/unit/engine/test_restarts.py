@@ -75,6 +75,28 @@ async def test_a_stop_during_the_back_off_ends_it(rig: Rig) -> None:
 
 
 @engine_test
+async def test_networks_change_during_the_back_off(rig: Rig) -> None:
+    await rig.network("one", "10.1.0.0/24")
+    await rig.network("two", "10.2.0.0/24")
+    await rig.run("web", net="one", restart="always", ports={"80/tcp": "8080"})
+    await rig.end("web", 1)
+    await rig.connect("two", "web", gw_priority=1)
+    assert rig.names("two") == set()
+    assert {hold.target_ip for hold in rig.proxy.held.values()} == {"10.2.0.2"}
+    rig.check()
+    await rig.containers.disconnect("two", "web")
+    assert {hold.target_ip for hold in rig.proxy.held.values()} == {"10.1.0.2"}
+    rig.check()
+    await rig.connect("two", "web")
+    await rig.containers.disconnect("one", "web")
+    assert {hold.target_ip for hold in rig.proxy.held.values()} == {rig.ip("web", "two")}
+    rig.check()
+    rig.sleeper.wake()
+    await rig.settle()
+    assert rig.names("two") == {"web"}
+
+
+@engine_test
 async def test_a_kill_during_the_back_off_ends_it(rig: Rig) -> None:
     await rig.run("web", restart="always")
     await rig.end("web", 1)
