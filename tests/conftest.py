@@ -9,12 +9,12 @@ import os
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import leaks
+from hosts import TwoHosts
 from landbridge.model.link import SandboxSpec
 from landbridge.system import netns, sysctl
 
@@ -93,19 +93,6 @@ def throwaway_netns(make_netns: Callable[[str], str]) -> Iterator[str]:
     path = make_netns("host")
     with netns.inside(path):
         yield path
-
-
-@dataclass(frozen=True, slots=True)
-class TwoHosts:
-    """Two namespaces on one wire (192.0.2.0/24, 2001:db8::/64); the test's thread is in `host`."""
-
-    host: str
-    outside: str
-    host_link: str = "uplink"
-    host4: str = "192.0.2.1"
-    host6: str = "2001:db8::1"
-    outside4: str = "192.0.2.2"
-    outside6: str = "2001:db8::2"
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from lan_kit import BRIDGE, Lan, Run, defaults, endpoint, link, names
 
-from conftest import TwoHosts
+from hosts import TwoHosts
 from landbridge.errors import Conflict, NotFound
 from landbridge.model.link import BridgeSpec, RouteSpec
 from landbridge.system import netns

@@ -5,20 +5,17 @@ Everything a test makes is removed by its fixture; the leak check of tests/conft
 """
 
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import images
 import pytest
+from clients import Background, Client, clean
+from lab import Lab, Result, docker_cli
 
 import leaks
 from landbridge.model.world import Instance
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "demo"))
-
-import images
-from lab import Lab, Result, docker_cli
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,40 +64,6 @@ def own_lab(run_token: str, tmp_path: Path, watch: leaks.Watch, archives: dict[s
         yield made
 
 
-class Client:
-    """One of the two command lines. Calling it runs a command line; `fails` expects a failure."""
-
-    def __init__(self, lab: Lab, name: str) -> None:
-        self.lab = lab
-        self.name = name
-        self._run = lab.docker if name == "docker" else lab.landbridge
-
-    def __call__(self, *words: str, **options: object) -> Result:
-        """Run it whatever comes."""
-        return self._run(*words, **options)
-
-    def ok(self, *words: str, **options: object) -> str:
-        """Run it; it must succeed. Standard output without the last newline."""
-        done = self._run(*words, **options)
-        assert done.code == 0, f"{' '.join(done.argv)}: exit {done.code}\n{done.text}\n{self.lab.log()[-2000:]}"
-        return done.out.rstrip("\n")
-
-    def fails(self, *words: str, code: int | None = None, **options: object) -> str:
-        """Run it; it must fail (with this exit status). Everything it printed."""
-        done = self._run(*words, **options)
-        assert done.code != 0, f"{' '.join(done.argv)} succeeded:\n{done.text}"
-        assert code is None or done.code == code, f"exit {done.code}, not {code}:\n{done.text}"
-        return done.text
-
-    def address(self, container: str, network: str) -> str:
-        """The container's IPv4 address on a network."""
-        return self.ok("inspect", "-f", f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}', container)
-
-    def port(self, container: str, port: str) -> str:
-        """The first host port a container's port is published at."""
-        return self.ok("port", container, port).splitlines()[0].rpartition(":")[2]
-
-
 @pytest.fixture(params=["landbridge", "docker"])
 def client(request: pytest.FixtureRequest, lab: Lab) -> Iterator[Client]:
     """Each command line in turn; containers, user networks and volumes made by the test are removed afterwards."""
@@ -116,18 +79,6 @@ def ours(lab: Lab) -> Iterator[Client]:
     """Our own command line alone, for what the client does not matter to."""
     yield Client(lab, "landbridge")
     clean(lab)
-
-
-def clean(lab: Lab) -> None:
-    """Back to an engine with nothing on it but images."""
-    ids = lab.landbridge("ps", "-aq").out.split()
-    if ids:
-        lab.landbridge("rm", "-f", "-v", *ids)
-    lab.landbridge("network", "prune", "-f")
-    lab.landbridge("volume", "prune", "-a", "-f")
-
-
-Background = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture

@@ -11,10 +11,9 @@ from typing import Any
 
 import docker
 import pytest
+from clients import clean
 from docker.models.containers import Container
 from lab import Lab
-
-from conftest import clean
 
 
 @pytest.fixture

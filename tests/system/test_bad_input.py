@@ -5,8 +5,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-
-from conftest import Client
+from clients import Client
 
 
 @pytest.mark.parametrize(

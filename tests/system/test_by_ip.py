@@ -1,6 +1,6 @@
 """Line 1: containers with an interface in the same network talk by IP, and only those."""
 
-from conftest import Client
+from clients import Client
 
 
 def test_two_containers_of_a_network_ping_each_other(client: Client) -> None:

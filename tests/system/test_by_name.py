@@ -1,9 +1,8 @@
 """Line 2: the embedded DNS server, on user-defined networks and not on the default bridge."""
 
 import pytest
+from clients import Client
 from lab import OUTSIDE4, Lab
-
-from conftest import Client
 
 
 @pytest.fixture

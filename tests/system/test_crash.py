@@ -3,9 +3,8 @@
 import signal
 import time
 
+from clients import Background, Client
 from lab import HOST4, Lab
-
-from conftest import Background, Client
 
 
 def test_a_killed_daemon_is_not_noticed(own_lab: Lab, background: Background) -> None:

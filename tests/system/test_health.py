@@ -5,10 +5,9 @@ import signal
 from typing import Any
 
 import pytest
+from clients import Client
 from lab import Lab
 from patience import until
-
-from conftest import Client
 
 FAST = ("--health-interval", "100ms", "--health-timeout", "5s")
 

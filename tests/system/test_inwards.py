@@ -4,9 +4,8 @@ import re
 from collections.abc import Callable
 
 import pytest
+from clients import Client
 from lab import HOST4, HOST6, Lab, Result
-
-from conftest import Client
 
 Retry = Callable[[Callable[[], Result], str], Result]
 

@@ -2,9 +2,8 @@
 
 import re
 
+from clients import Client
 from lab import Lab
-
-from conftest import Client
 
 
 def mac_and_address(text: str) -> tuple[str, str]:

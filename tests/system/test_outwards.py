@@ -1,9 +1,8 @@
 """Line 4: containers reach the outside, which sees the host's address."""
 
 import pytest
+from clients import Client
 from lab import HOST4, OUTSIDE4, Lab
-
-from conftest import Client
 
 
 @pytest.mark.parametrize("network", ["bridge", "my_net2"])
