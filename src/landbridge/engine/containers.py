@@ -239,12 +239,15 @@ class Containers:
         container = self.state.container(text)
         if not name:
             raise Invalid("Neither old nor new names may be empty")
-        new = ids.check_container_name(name)
         async with self.lifecycle.locks.holding(container.id):
             container = self.state.containers[container.id]
-            if new == container.name:
+            if name.removeprefix("/") == container.name:
                 raise Invalid("Renaming a container with the same name as its current name")
-            self._check_name(new)
+            try:
+                new = ids.check_container_name("/" + name.removeprefix("/"))
+                self._check_name(new)
+            except (Invalid, Conflict) as error:
+                raise type(error)(f"Error when allocating new name: {error.message}") from None
             renamed = replace(container, name=new)
             presence, endpoints = self.stack.presence, self.state.endpoints_of
             before = presence.record_changes(endpoints(container.id))
@@ -273,8 +276,8 @@ class Containers:
         """
         container = self.state.container(text)
         network = self.state.network(network_text)
-        _check_connectable(network, container, self.state)
         check_endpoint(network.name, config, network)
+        _check_connectable(network, container, self.state)
         config = replace(config, network=network.name)
         async with self.lifecycle.locks.holding(container.id):
             container = self.state.containers[container.id]

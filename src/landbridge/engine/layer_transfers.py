@@ -6,8 +6,8 @@ is cancelled, so is the transfer, and nothing of it stays.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import aclosing
 from typing import Any
 
 from landbridge.engine.effects_images import Layers, Staged
@@ -108,20 +108,21 @@ class LayerTransfers:
         async with self._slots:
             for tries_left in reversed(range(TRIES)):
                 try:
-                    async with self._staged(transfer, repository, wanted) as staged:
+                    staged = await self._stage(transfer, repository, wanted)
+                    try:
                         _check(staged, wanted, diff_id)
                         await finished(self._shelf.keep(staged))
+                    except Exception:
+                        await asyncio.to_thread(staged.drop)
+                        raise
                     break
                 except (WrongContent, _Unpacking):
                     if not tries_left:
                         raise
         transfer.tell("Pull complete")
 
-    @asynccontextmanager
-    async def _staged(
-        self, transfer: _Transfer, repository: Repository, wanted: Descriptor
-    ) -> AsyncIterator[Staged]:
-        """The layer unpacked; dropped at the end unless it was kept."""
+    async def _stage(self, transfer: _Transfer, repository: Repository, wanted: Descriptor) -> Staged:
+        """The layer unpacked and not yet checked. Cancelled or failed, it leaves nothing."""
         progress = _Progress()
         made: list[Staged] = []
 
@@ -140,16 +141,14 @@ class LayerTransfers:
                 finally:
                     work.cancel()  # nothing when it is done
                     await asyncio.wait({work})
-                try:
-                    work.result()
-                except (Refused, WrongContent, AuthFailed):
-                    raise
-                except Internal as error:
-                    raise _Unpacking(f"failed to register layer: {error.message}") from error
-            yield made[0]
-        finally:
+                work.result()
+        except BaseException as error:
             for staged in made:
                 await asyncio.to_thread(staged.drop)
+            if isinstance(error, Internal) and not isinstance(error, Refused | WrongContent | AuthFailed):
+                raise _Unpacking(f"failed to register layer: {error.message}") from error
+            raise
+        return made[0]
 
 
 async def finished(work: Coroutine[Any, Any, object]) -> None:

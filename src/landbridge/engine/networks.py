@@ -63,8 +63,14 @@ class Networks:
             raise Forbidden(f"operation is not permitted on predefined {request.name} network")
         ids.check_network_name(request.name)
         if request.scope not in ("", "local"):
-            raise Forbidden("This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to"
-                            " connect this node to swarm and try again.")
+            raise Forbidden(f"cannot create a {request.scope} scoped network when swarm is not active")
+        if request.ingress:
+            raise Forbidden("Ingress network can only be global scope network")
+        if request.config_only and (request.internal or request.attachable):
+            raise Forbidden(
+                "configuration network can only contain network specific fields. Network operator fields like"
+                " [ ingress | internal | attachable | scope ] are not supported."
+            )
         if request.config_from:
             request = self._from_template(request)
         if request.ipam_driver not in ("", "default", "null"):
@@ -83,7 +89,7 @@ class Networks:
                           " network")
         template = self.state.networks.by_name(request.config_from)
         if template is None or not template.config_only:
-            raise NotFound(f"could not find config-only network {request.config_from}")
+            raise NotFound(f'configuration network "{request.config_from}" does not exist')
         return replace(
             request, enable_ipv4=template.enable_ipv4, enable_ipv6=template.enable_ipv6, options=template.options,
             pools=template.pools, internal=template.internal,

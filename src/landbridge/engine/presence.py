@@ -122,8 +122,8 @@ class Presence:
         if owner.host.network_mode == "host":
             return self.files.read("/etc/hosts") + _extra(owner, self.host_gateways())
         domain = f".{owner.config.domainname}" if owner.config.domainname else ""
-        name = owner.config.hostname or ids.short(owner.id)
-        own = f"{name}{domain} {name}" if domain else name
+        full = (owner.config.hostname or ids.short(owner.id)) + domain
+        own = f"{full} {full.partition('.')[0]}" if "." in full else full
         lines = [_HOSTS, _HOSTS6 if has_ipv6(owner.host.sysctls) else "", _extra(owner, self.host_gateways())]
         lines += self.links.hosts(owner)
         for endpoint in self.state.endpoints_of(owner.id):

@@ -88,7 +88,7 @@ class Registry:
         async with reply:
             if reply.status not in call.good:
                 challenges = self.authority.learn(reply)
-                body = b"" if call.method == "HEAD" else await reply.read(ERROR_MOST)
+                body = await reply.read(ERROR_MOST)
                 raise Refused(refusal(reply.status, body, challenges), reply.header("retry-after"))
             yield reply
 
@@ -97,7 +97,7 @@ class Registry:
 
         async def once() -> tuple[Reply, bytes]:
             async with self.call(call) as reply:
-                return reply, b"" if call.method == "HEAD" else await reply.read(most)
+                return reply, await reply.read(most)
 
         return await self.again(once)
 

@@ -36,7 +36,11 @@ class Updates:
             container = self.state.containers[container.id]
             if container.state.phase in (Phase.REMOVING, Phase.DEAD):
                 raise Conflict(f"container is marked for removal and cannot be \"update\"d: {container.id}")
-            host, warnings = check_resources(checked_restart(merged(container.host, wanted)), self.facts)
+            try:
+                changed = merged(container.host, wanted)
+            except Conflict as error:
+                raise Conflict(f"Cannot update container {container.id}: {error.message}") from None
+            host, warnings = check_resources(checked_restart(changed), self.facts)
             if container.state.running:
                 limits = resources(
                     host, cgroup_version=self.lifecycle.launch.facts.cgroup_version,

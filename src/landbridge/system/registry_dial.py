@@ -128,11 +128,13 @@ def tls_context(host: str, directories: Sequence[str], *, verify: bool) -> ssl.S
     There ``*.crt`` are further authorities, ``*.cert`` with ``*.key`` of the same name who we are (dockerd's
     certs.d). Blocking. Raises: Unreachable when a file there cannot be used.
     """
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
-    if not verify:
+    if verify:
+        context = ssl.create_default_context()
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
     for directory in directories:
         for path in sorted(Path(directory, host).glob("*")):
             try:

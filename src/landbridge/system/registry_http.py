@@ -89,10 +89,11 @@ class _Line:
     async def next(self, patience: float) -> Any:
         """The next h11 event. Raises: _Broken."""
         while True:
+            began = self.conversation.their_state is not h11.SEND_RESPONSE
             try:
                 event = self.conversation.next_event()
             except h11.RemoteProtocolError as error:
-                raise _Broken(self._protocol_problem(error)) from error
+                raise _Broken(self._protocol_problem(error, began=began)) from error
             if event is not h11.NEED_DATA:
                 return event
             try:
@@ -104,10 +105,10 @@ class _Line:
                 raise _Broken(_read_problem(error)) from error
             self.conversation.receive_data(data)
 
-    def _protocol_problem(self, error: h11.RemoteProtocolError) -> str:
+    def _protocol_problem(self, error: h11.RemoteProtocolError, *, began: bool) -> str:
         if not self.reader.at_eof():
             return f"net/http: malformed HTTP response: {error}"
-        return "EOF" if self.conversation.their_state is h11.SEND_RESPONSE else "unexpected EOF"
+        return "unexpected EOF" if began else "EOF"
 
 
 class HttpReply:
