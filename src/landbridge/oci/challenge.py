@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_SCHEME = re.compile(rf"\s*({_TOKEN})(?:\s+|$)")
+_SCHEME = re.compile(rf"\s*({_TOKEN})(?:\s+|$|(?=,))")
+_COMMA = re.compile(r"\s*,\s*")
 _PARAMETER = re.compile(rf'[\s,]*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))')
 
 
@@ -45,7 +46,7 @@ def _parse(header: str) -> Iterable[Challenge]:
             parameters.setdefault(parameter[1].lower(), value)
             at = parameter.end()
         yield Challenge(scheme, parameters)
-        comma = re.compile(r"\s*,\s*").match(header, at)
+        comma = _COMMA.match(header, at)
         if not comma:
             return
         at = comma.end()

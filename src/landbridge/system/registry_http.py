@@ -23,6 +23,7 @@ HEADER_MOST = 256 * 1024
 IDLE_MOST = 4  # connections kept per server
 IDLE_SECONDS = 30.0
 PATIENCE_SECONDS = 60.0
+LAST_WORD_SECONDS = 1.0  # for what a server said before it stopped reading
 
 Headers = Mapping[str, str]
 Body = bytes | AsyncIterable[bytes]
@@ -47,6 +48,13 @@ class _Origin:
 
 class _Broken(Exception):
     """The connection ended or made no sense; the text says how."""
+
+
+class _Silent(_Broken):
+    """Nothing came for too long."""
+
+    def __init__(self) -> None:
+        super().__init__("i/o timeout")
 
 
 class _Line:
@@ -82,12 +90,12 @@ class _Line:
             async with asyncio.timeout(patience):
                 await self.writer.drain()
         except TimeoutError:
-            raise _Broken("i/o timeout") from None
+            raise _Silent from None
         except OSError as error:
             raise _Broken(_read_problem(error)) from error
 
-    async def next(self, patience: float) -> Any:
-        """The next h11 event. Raises: _Broken."""
+    async def next(self, patience: float | None) -> Any:
+        """The next h11 event, waiting so many seconds for bytes (None: as long as it takes). Raises: _Broken."""
         while True:
             began = self.conversation.their_state is not h11.SEND_RESPONSE
             try:
@@ -100,7 +108,7 @@ class _Line:
                 async with asyncio.timeout(patience):
                     data = await self.reader.read(dial.READ)
             except TimeoutError:
-                raise _Broken("i/o timeout") from None
+                raise _Silent from None
             except OSError as error:
                 raise _Broken(_read_problem(error)) from error
             self.conversation.receive_data(data)
@@ -215,8 +223,8 @@ class HttpClient:
                 response = await self._converse(line, method, url, headers, body, patience)
             except _Broken as error:
                 line.abort()
-                if line.used and isinstance(body, bytes):
-                    continue
+                if line.used and isinstance(body, bytes) and not isinstance(error, _Silent):
+                    continue  # closed while nobody asked; whoever says nothing has the request
                 raise Unavailable(f"{label}: {error}") from error
             except BaseException:
                 line.abort()
@@ -263,17 +271,30 @@ class HttpClient:
     async def _converse(
         self, line: _Line, method: str, url: str, headers: Headers, body: Body, patience: float
     ) -> h11.Response:
+        """Send, and listen meanwhile: a server may refuse and close before it has read everything."""
         await line.send(self._request(line.origin, method, url, headers, body), patience)
-        broken: _Broken | None = None
+        head = asyncio.ensure_future(self._head(line))
+        sending = asyncio.ensure_future(self._send_body(line, body, patience))
         try:
-            await self._send_body(line, body, patience)
-        except _Broken as error:
-            broken = error  # a server may answer and close before it has read everything: see what it said
+            await asyncio.wait({head, sending}, return_when=asyncio.FIRST_COMPLETED)
+            if not head.done():
+                broken = sending.exception()
+                if broken is not None and not isinstance(broken, _Broken):
+                    raise broken  # our own trouble with the body
+                await asyncio.wait({head}, timeout=patience if broken is None else LAST_WORD_SECONDS)
+                if not head.done():
+                    raise broken or _Silent
+            return head.result()
+        finally:
+            head.cancel()
+            sending.cancel()
+            await asyncio.wait({head, sending})
+            if not sending.cancelled():
+                sending.exception()  # seen: the answer, or its absence, counts
+
+    async def _head(self, line: _Line) -> h11.Response:
         while True:
-            try:
-                event = await line.next(patience if broken is None else 1.0)
-            except _Broken as error:
-                raise broken or error from error
+            event = await line.next(None)
             if isinstance(event, h11.Response):
                 return event
             if not isinstance(event, h11.InformationalResponse):
