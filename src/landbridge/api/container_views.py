@@ -126,7 +126,7 @@ def config_view(container: Container, version: Version) -> Object:
     """``Config`` of inspect; before 1.44 the MAC address asked for on the main network is part of it."""
     shown: Object = encode(container.config)
     mac = container.endpoints[0].mac_address if container.endpoints else ""
-    if version < (1, 44) and mac:
+    if mac and version < (1, 52):
         shown["MacAddress"] = mac
     return shown
 

@@ -76,7 +76,7 @@ class EventHandlers:
         since = parse_time(request.query_str("since"), "since") if request.query_str("since") else None
         until = parse_time(request.query_str("until"), "until")
         if since and until and until < since:
-            raise Invalid(f"`since` time ({since // SECOND}) cannot be after `until` time ({until // SECOND})")
+            raise Invalid(f"`since` time ({_moment(since)}) cannot be after `until` time ({_moment(until)})")
         filters = request.filters()
         return Stream(await started(self._lines(since, until, filters)))
 
@@ -90,6 +90,10 @@ class EventHandlers:
             async for event in _until(subscription, until):
                 if accepts(event, filters):
                     yield streams.event_line(event_view(event))
+
+
+def _moment(nanoseconds: int) -> str:
+    return f"{nanoseconds // SECOND}.{nanoseconds % SECOND:09}"
 
 
 async def _until(subscription: Subscription, until: int) -> AsyncIterator[Event]:

@@ -8,6 +8,7 @@ from landbridge.api.response import JSON, Empty, Response
 from landbridge.api.router import Route
 from landbridge.api.schema_requests import volume_request
 from landbridge.engine.engine import Engine
+from landbridge.errors import Invalid
 from landbridge.model.volume import Volume
 
 
@@ -40,7 +41,11 @@ class VolumeHandlers:
         ]
 
     async def list(self, request: Request) -> Response:
-        found = self._volumes.list(request.filters())
+        try:
+            filters = request.filters()
+        except Invalid as error:
+            raise Invalid(f"error reading volume filters: {error.message}") from None
+        found = self._volumes.list(filters)
         return JSON({"Volumes": [volume_view(one) for one in found], "Warnings": None})
 
     async def inspect(self, request: Request) -> Response:

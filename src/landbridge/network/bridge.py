@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from landbridge.errors import Invalid
 from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
 from landbridge.model.network import Endpoint, Network, NetworkRequest, Sandbox
-from landbridge.network import ruleset
+from landbridge.network import gateways, ruleset
 from landbridge.network.steps import Bridge, Rules, Step, Veth
 
 NAME = "com.docker.network.bridge.name"
@@ -35,9 +35,8 @@ class BridgeDriver:
         options = request.options
         for key in _FLAGS:
             if key in options and options[key] not in _BOOLEANS:
-                raise Invalid(f"failed to parse {key} value: {options[key]!r}")
-        if MTU in options and not (options[MTU].isdigit() and 0 <= int(options[MTU]) <= 65535):
-            raise Invalid(f"failed to parse {MTU} value: {options[MTU]!r}: invalid syntax")
+                raise _unparsed(key, options[key], "ParseBool")
+        _check_numbers(options)
         if len(options.get(NAME, "")) > 15:
             raise Invalid(f"invalid bridge name {options[NAME]!r}: longer than 15 characters")
         for key in (GATEWAY_MODE_4, GATEWAY_MODE_6):
@@ -57,6 +56,24 @@ class BridgeDriver:
     def attach(self, network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) -> tuple[Step, ...]:
         """Steps that give the sandbox an interface on the network."""
         return (Veth(spec=veth_spec(network, endpoint, sandbox, mtu)),)
+
+
+def _unparsed(key: str, value: str, function: str) -> Invalid:
+    """Go's words for text that is no value."""
+    return Invalid(f'failed to parse {key} value: {value} (strconv.{function}: parsing "{value}": invalid syntax)')
+
+
+def _check_numbers(options: Mapping[str, str]) -> None:
+    mtu = options.get(MTU, "0")
+    if not mtu.removeprefix("-").isdecimal():
+        raise _unparsed(MTU, mtu, "Atoi")
+    if not 0 <= int(mtu) <= 65535:
+        raise Invalid(f"invalid MTU number: {mtu}")
+    address = options.get(gateways.HOST_BINDING)
+    try:
+        ip_address(address or "0.0.0.0")
+    except ValueError:
+        raise Invalid(f"failed to parse {gateways.HOST_BINDING} value: {address} (nil ip)") from None
 
 
 def bridge_spec(network: Network, mtu: int) -> BridgeSpec:

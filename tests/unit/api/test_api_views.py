@@ -123,7 +123,7 @@ def test_what_older_clients_are_shown(tmp_path: Path) -> None:
         return inspected((1, 43)), inspected((1, 45)), made.id[:12]
 
     old, new, short = on_rig(tmp_path, scene)
-    assert old["Config"]["MacAddress"] == "02:00:00:00:00:07" and "MacAddress" not in new["Config"]
+    assert old["Config"]["MacAddress"] == "02:00:00:00:00:07" and new["Config"]["MacAddress"] == "02:00:00:00:00:07"
     assert old["NetworkSettings"]["Networks"]["net"]["Aliases"] == ["w", short]
     assert new["NetworkSettings"]["Networks"]["net"]["Aliases"] == ["w"]
     assert "GwPriority" not in new["NetworkSettings"]["Networks"]["net"]

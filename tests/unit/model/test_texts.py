@@ -90,7 +90,12 @@ def test_signals(text: str, number: int) -> None:
     assert signal_number(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "0", "65", "-1", "KILLED", "RTMIN+31", "RTMAX-40", "RTMIN+x", "SIG"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "KILLED", "RTMIN+31", "RTMAX-40", "RTMIN+x", "SIG"])
 def test_no_signals(text: str) -> None:
     with pytest.raises(Invalid, match=f"invalid signal: {text.replace('+', '.')}"):
         signal_number(text)
+
+
+def test_a_number_beyond_the_signals() -> None:
+    with pytest.raises(Invalid, match="the linux daemon does not support signal 65"):
+        signal_number("65")

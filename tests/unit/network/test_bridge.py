@@ -18,9 +18,10 @@ MTU = "com.docker.network.driver.mtu"
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ({ICC: "yes"}, "failed to parse com.docker.network.bridge.enable_icc value: 'yes'"),
-        ({MTU: "big"}, "failed to parse com.docker.network.driver.mtu value: 'big'"),
-        ({MTU: "-1"}, "failed to parse"), ({MTU: "65536"}, "failed to parse"),
+        ({ICC: "yes"}, "failed to parse com.docker.network.bridge.enable_icc value: yes .*ParseBool"),
+        ({MTU: "big"}, "failed to parse com.docker.network.driver.mtu value: big .*Atoi"),
+        ({MTU: "-1"}, "invalid MTU number: -1"), ({MTU: "65536"}, "invalid MTU number: 65536"),
+        ({"com.docker.network.bridge.host_binding_ipv4": "here"}, "value: here .nil ip."),
         ({"com.docker.network.bridge.name": "a-name-too-long-for-it"}, "longer than 15 characters"),
         ({"com.docker.network.bridge.gateway_mode_ipv4": "open"}, "unknown gateway mode open"),
         ({"com.docker.network.bridge.gateway_mode_ipv6": "isolated"}, "can only be used for an internal network"),
