@@ -94,14 +94,22 @@ SHAPES: dict[str, dict[str, str]] = {
 }
 
 
+class NilList(list["Any"]):
+    """Go's nil slice: empty everywhere but in JSON, where it is null."""
+
+
+class NilMap(dict[str, "Any"]):
+    """Go's nil map, likewise."""
+
+
 def zero_of(kind: str) -> Any:
     """What Go has where the JSON has nothing."""
     if kind.startswith("*") or kind in ("any",):
         return None
     if kind.startswith("[]") or kind == "l":
-        return []
+        return NilList()
     if kind.startswith("map:") or kind == "m":
-        return {}
+        return NilMap()
     if kind in SHAPES:
         from landbridge.cli.templatevalues import Record  # it imports the table above
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from landbridge.cli.jsontext import encode, escape_html
 from landbridge.cli.quantities import quoted
-from landbridge.cli.shapes import SHAPES, zero_of
+from landbridge.cli.shapes import SHAPES, NilList, NilMap, zero_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,6 +78,8 @@ def shaped(value: Any, kind: str) -> Any:
 
 def plain(value: Any) -> Any:
     """The JSON value again."""
+    if isinstance(value, NilList | NilMap):
+        return None
     if isinstance(value, Record):
         return value.data
     if isinstance(value, Time):
