@@ -80,7 +80,10 @@ class Apply:
         try:
             await finished(self._tell(step))
         except HoldFailed:
-            raise  # all or none: nothing to take back
+            # Of the holds all or none: only what was let go for them is to be taken back.
+            if undo is not None and isinstance(step, Ports) and step.release:
+                undo.push_steps(self, (step.inverse(),))
+            raise
         except BaseException:
             # The answer got lost, perhaps not the deed; taking back what never was is no error.
             if undo is not None:

@@ -253,12 +253,10 @@ class Attachments:
     async def detach(self, endpoint: Endpoint, sandbox: Sandbox) -> None:
         """Take an interface whose claim is gone away from a sandbox that is up."""
         network = self.state.networks[endpoint.network]
-        steps: list[Step] = [
-            step.inverse() for step in driver(network.driver).attach(network, endpoint, sandbox, self.mtu)
-        ]
         after, before = self._routes_around(endpoint, sandbox)
-        if after != before:
-            steps.append(Routes(after=after, before=before))
+        # The new default route first: a program that answers in between shall not be told that there is none.
+        steps: list[Step] = [Routes(after=after, before=before)] if after != before else []
+        steps += [step.inverse() for step in driver(network.driver).attach(network, endpoint, sandbox, self.mtu)]
         await self.apply.run_forgiving(steps)
 
     def _routes_around(self, endpoint: Endpoint, sandbox: Sandbox) -> tuple[RouteSpec, RouteSpec]:

@@ -19,6 +19,7 @@ from landbridge.model.ports import Binding
 from landbridge.model.settings import Settings
 from landbridge.network import gateways, publishing, ruleset
 from landbridge.network.gateways import Lead
+from landbridge.network.portledger import overlap
 from landbridge.network.steps import Forget, Ports, Rules, Step
 
 MOST_TRIES = 1000  # distinct host ports tried for dynamic bindings before giving up
@@ -144,22 +145,29 @@ class Publish:
 def transition(old: Sandbox, before: Lead, new: Sandbox, after: Lead) -> tuple[Step, ...]:
     """From what `old` publishes to what `new` does: sockets first, then rules, what is not needed goes last.
 
-    A binding in both stays bound and only learns its new target. UDP flows of all of them are forgotten: those
-    that there were before a rule, or after it, would go where it does not lead.
+    A binding in both stays bound and only learns its new target; one in the way of another goes first. UDP flows of
+    all of them are forgotten: those that there were before a rule, or after it, would go where it does not lead.
     """
     held = {one.key: one for one in holds(old, before.four, before.six)}
     wanted = holds(new, after.four, after.six)
-    kept = tuple(held.pop(one.key) for one in wanted if one.key in held)
+    first = [held.pop(one.key) for one in wanted if one.key in held]
+    first += [held.pop(key) for key, one in tuple(held.items()) if any(_in_the_way(one, other) for other in wanted)]
     rules = set(ruleset.binding_elements(old.published, before.four, before.six))
     elements = set(ruleset.binding_elements(new.published, after.four, after.six))
     steps: list[Step] = []
     if wanted:
-        steps.append(Ports(hold=wanted, release=kept))
+        steps.append(Ports(hold=wanted, release=tuple(first)))
     if rules != elements:
         steps.append(Rules(add=tuple(sorted(elements - rules)), remove=tuple(sorted(rules - elements))))
     if held:
         steps.append(Ports(release=tuple(held.values())))
     return (*steps, _forget((*old.published, *new.published)))
+
+
+def _in_the_way(one: Hold, other: Hold) -> bool:
+    """Whether two holds cannot both be bound."""
+    meet = one.host_port < other.host_port + other.count and other.host_port < one.host_port + one.count
+    return one.proto == other.proto and meet and overlap(one.host_ip, other.host_ip)
 
 
 def _forget(bindings: Iterable[Binding]) -> Forget:

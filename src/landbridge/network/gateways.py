@@ -35,19 +35,14 @@ class Lead(NamedTuple):
 def lead(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> Lead:
     """Per family the best ranked endpoint with a gateway.
 
-    Only networks with a way out carry published ports, as in Docker: an internal one has none. `host_ip` is the
+    Only networks with a way out carry published ports, as in Docker: an internal one has none. `host_ip` is an
     option of the first such network: the host address of ports published without one.
     """
-    four = six = host_ip = ""
-    for endpoint in ranked((one for one in endpoints if one.active), networks):
-        network = networks[endpoint.network]
-        if network.internal:
-            continue
-        if endpoint.gateway4 or endpoint.gateway6:
-            host_ip = host_ip or network.options.get(HOST_BINDING, "")
-        four = four or (endpoint.ipv4.split("/")[0] if endpoint.gateway4 else "")
-        six = six or (endpoint.ipv6.split("/")[0] if endpoint.gateway6 else "")
-    return Lead(four, six, host_ip)
+    able = [one for one in endpoints if one.active and not networks[one.network].internal]
+    able = [one for one in ranked(able, networks) if one.gateway4 or one.gateway6]
+    four = next((one.ipv4.split("/")[0] for one in able if one.gateway4), "")
+    six = next((one.ipv6.split("/")[0] for one in able if one.gateway6), "")
+    return Lead(four, six, networks[able[0].network].options.get(HOST_BINDING, "") if able else "")
 
 
 def targets(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tuple[str, str]:

@@ -96,7 +96,10 @@ def serve(*doors: str) -> None:
         for sock in select.select(sockets, [], [])[0]:
             if sock.type == socket.SOCK_DGRAM:
                 _, peer = sock.recvfrom(100)
-                sock.sendto(peer[0].encode(), peer)
+                try:
+                    sock.sendto(peer[0].encode(), peer)
+                except OSError as error:
+                    print(f"cannot answer {peer[0]}: {error}", flush=True)
             else:
                 connection, peer = sock.accept()
                 with connection:
