@@ -9,6 +9,7 @@ from landbridge.engine.images import Images
 from landbridge.engine.presence import Presence
 from landbridge.engine.sharing import Sharing
 from landbridge.engine.state import State
+from landbridge.engine.validate_log import most_kept
 from landbridge.engine.volumes import Volumes
 from landbridge.model import ids
 from landbridge.model.container import Container
@@ -17,8 +18,6 @@ from landbridge.model.process import CreateRequest
 from landbridge.model.settings import Settings
 from landbridge.oci import seccomp
 from landbridge.oci.spec import SpecContext, build
-
-_UNITS = {"": 1, "b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
 class Launch:
@@ -102,7 +101,7 @@ class Launch:
             bundle=self.bundle(container.id),
             spec=spec,
             log_path="" if log.type == "none" else self.log_path(container.id),
-            log_size_max=_size((log.config or {}).get("max-size", "")),
+            log_size_max=most_kept(log),
             terminal=container.config.tty,
             stdin=container.config.open_stdin,
             # A terminal outlives its first visitor: detach and attach again (Docker ignores StdinOnce with a terminal).
@@ -155,11 +154,3 @@ class Launch:
         )
         shown = replace(container.config, hostname=hostname)
         return build(replace(container, config=shown, mounts=self.volumes.sources(container)), context)
-
-
-def _size(text: str) -> int:
-    """``10m`` → bytes; 0 for none."""
-    text = text.strip().lower().removesuffix("b")
-    unit = text[-1:] if text[-1:] in _UNITS and text[-1:] else ""
-    number = text.removesuffix(unit) if unit else text
-    return int(float(number) * _UNITS[unit]) if number else 0

@@ -19,6 +19,7 @@ _UNKNOWN: Mapping[str, Callable[[str], str]] = {
     "local": lambda name: f"unknown log opt '{name}' for log driver local",
 }
 
+_DEFAULTS = {"local": ("20m", 5)}  # what the driver keeps when nothing is said
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
 _TRUE, _FALSE = "1 t T TRUE true True".split(), "0 f F FALSE false False".split()
 
@@ -36,6 +37,26 @@ def check_log(log: LogConfig) -> None:
         if name not in _KNOWN[driver]:
             raise Invalid(_UNKNOWN[driver](name))
     _check_rotation(options)
+
+
+def most_kept(log: LogConfig) -> int:
+    """Bytes a container's log may grow to; 0: without a bound.
+
+    The monitor starts an empty file when the old one is full. Docker keeps ``max-file`` - 1 full ones beside it;
+    here one file has the size of all of them, and at the turn all of it goes. With ``max-file=1``, the default
+    of json-file, that is the same.
+    """
+    driver, options = log.type or "json-file", log.config or {}
+    size, files = _DEFAULTS.get(driver, ("", 1))
+    return _bytes(options.get("max-size", size)) * int(options.get("max-file", files))
+
+
+def _bytes(text: str) -> int:
+    """Powers of ten, as Docker's log drivers reckon: ``10k`` is 10000."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        return 0
+    return int(float(found[1]) * 1000 ** "kmgtp".index(found[2].lower()) * 1000) if found[2] else int(float(found[1]))
 
 
 def _check_mode(options: Mapping[str, str]) -> None:
