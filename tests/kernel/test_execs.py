@@ -73,7 +73,8 @@ def test_input_with_backpressure_and_its_end(run: Run) -> None:
 
 def test_a_terminal_with_resize(run: Run) -> None:
     async def scenario(box: Box) -> None:
-        script = "trap 'stty size' WINCH; stty size; until read x; do :; done; stty size; echo got $x; exit 4"
+        # With a limit: a signal that comes just before `read` begins to wait is seen after it only.
+        script = "trap 'stty size' WINCH; stty size; until read -t 1 x; do :; done; stty size; echo got $x; exit 4"
         process = await box.run("sh", "-c", script, tty=True, stdin=True)
         await until(process, b"24 80\r\n")
         process.resize(rows=50, columns=132)
