@@ -174,6 +174,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     )
     limits = Facts(
         cpus=host.cpus, memory=host.memory, runtimes=(choice.name,), cgroup_version=facts.cgroup_version,
+        blkio_weight=groups.weighs_io(),
     )  # fmt: skip
     containers = Containers(state=state, lifecycle=lifecycle, images=images, volumes=volumes, facts=limits)
     execs = Execs(state, lifecycle, runtime, apply, machine)

@@ -41,6 +41,7 @@ class ContentHandlers:
 
     async def top(self, request: Request) -> Response:
         table = await self._engine.usage.top(request.params["name"], request.query_str("ps_args"))
+        self._engine.lifecycle.emit("top", self._engine.state.container(request.params["name"]))
         return JSON({"Processes": [list(row) for row in table.rows], "Titles": list(table.titles)})
 
     async def stats(self, request: Request) -> Response:

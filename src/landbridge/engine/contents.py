@@ -127,12 +127,12 @@ class Contents:
                 ),
                 repo=request.repo, tag=request.tag, changes=request.changes, config=request.config,
             )
+            reference = f"{request.repo}:{request.tag}" if request.tag else request.repo
+            self.lifecycle.emit("commit", container, comment=request.comment, imageID=identity, imageRef=reference)
+            return identity
         finally:
             if paused:
                 await self.lifecycle.unpause(container.id)
-        reference = f"{request.repo}:{request.tag}" if request.tag else request.repo
-        self.lifecycle.emit("commit", container, comment=request.comment, imageID=identity, imageRef=reference)
-        return identity
 
     def _parent(self, container: Container) -> Image | None:
         try:

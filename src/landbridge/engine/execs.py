@@ -73,7 +73,7 @@ class Execs:
         made = Exec(id=secrets.token_hex(32), container=container.id, config=config)
         self._execs[made.id] = made
         self._trim()
-        self.lifecycle.emit(f"exec_create: {' '.join(config.cmd)}", container, execID=made.id)
+        self.lifecycle.emit(f"exec_create: {_line(config.cmd)}", container, execID=made.id)
         return made
 
     def get(self, identity: str) -> Exec:
@@ -103,7 +103,7 @@ class Execs:
             made.exit_code = 126  # also for a missing program, unlike that of a container (Docker)
             raise
         made.process, made.pid = process, process.pid
-        self.lifecycle.emit(f"exec_start: {' '.join(made.config.cmd)}", container, execID=made.id)
+        self.lifecycle.emit(f"exec_start: {_line(made.config.cmd)}", container, execID=made.id)
         self._watch(container, made, process)
         return process
 
@@ -168,3 +168,8 @@ class Execs:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _line(cmd: tuple[str, ...]) -> str:
+    """Docker's form in events: the program, a blank, the arguments, even if there are none."""
+    return f"{cmd[0]} {' '.join(cmd[1:])}"

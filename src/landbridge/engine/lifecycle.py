@@ -205,12 +205,12 @@ class Lifecycle:
     async def _clean_up(self, container: Container, *, kept: bool, again: bool) -> None:
         """What a process leaves. Failures are logged: the container has ended whatever else goes wrong."""
         work = [self.runtime.delete(container.id)]
-        if kept:
-            self.stack.tell("disconnect", container)
-        else:
+        if not kept:
             work.append(self.stack.down(container, container.state.stack_of, keep=again))
         results = await asyncio.gather(*work, return_exceptions=True)
         results += await asyncio.gather(self.launch.release(container.id), return_exceptions=True)
+        if container.state.stack_of == container.id:
+            self.stack.tell_disconnected(container)
         for error in results:
             if error is not None:
                 log.error("after the end of %s", container.name, exc_info=error)

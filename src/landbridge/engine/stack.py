@@ -55,8 +55,19 @@ class Stack:
             if not sandbox.published:
                 sandbox = await self.publish.publish(container, sandbox, undo)
             await self.presence.announce(owner, undo)
-            self.tell("connect", owner)
+            self._told_connected(owner, undo)
         return owner, sandbox
+
+    def _told_connected(self, owner: Container, undo: Undo) -> None:
+        networks = [self.state.networks[one.network] for one in self.state.endpoints_of(owner.id)]
+        for network in networks:
+            self.tell_one("connect", owner, network)
+
+        async def take_back() -> None:
+            for network in networks:
+                self.tell_one("disconnect", owner, network)
+
+        undo.push(take_back)
 
     async def down(self, container: Container, stack_of: str, *, keep: bool = False) -> None:
         """A container's names go; ports too, and the sandbox of `stack_of`, whose stack it has or nearly had, when
@@ -73,8 +84,6 @@ class Stack:
                 sandbox = await self.publish.withdraw(sandbox)
             if not self._inhabited(owner, leaving=container):
                 await self._close(owner, sandbox)
-        if own:
-            self.tell("disconnect", owner)
 
     def _inhabited(self, owner: Container, *, leaving: Container) -> bool:
         """Whether somebody lives in the sandbox, or its owner is about to come back to it."""
@@ -153,10 +162,10 @@ class Stack:
             raise Conflict(f"container {container.id} has no network sandbox")
         return sandbox
 
-    def tell(self, action: str, owner: Container) -> None:
-        """A network event for each of the owner's endpoints."""
+    def tell_disconnected(self, owner: Container) -> None:
+        """The owner's process has ended: a network event for each of its endpoints."""
         for endpoint in self.state.endpoints_of(owner.id):
-            self.tell_one(action, owner, self.state.networks[endpoint.network])
+            self.tell_one("disconnect", owner, self.state.networks[endpoint.network])
 
     def tell_one(self, action: str, container: Container, network: Network) -> None:
         """``connect`` or ``disconnect`` with Docker's attributes."""

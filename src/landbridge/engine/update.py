@@ -1,12 +1,13 @@
 """Limits and restart policy of a container changed after its creation (``docker update``)."""
 
 from dataclasses import replace
+from typing import Any
 
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.state import State
 from landbridge.engine.validate import Facts, checked_restart
 from landbridge.engine.validate_resources import check_resources
-from landbridge.errors import Conflict, Invalid
+from landbridge.errors import Conflict
 from landbridge.model.config import HostConfig
 from landbridge.model.container import Phase
 from landbridge.oci.resources import resources
@@ -41,15 +42,22 @@ class Updates:
             except Conflict as error:
                 raise Conflict(f"Cannot update container {container.id}: {error.message}") from None
             host, warnings = check_resources(checked_restart(changed), self.facts)
+            if wanted.pids_limit is not None and wanted.pids_limit <= 0:
+                host = replace(host, pids_limit=0)  # Docker shows a limit that was taken away so
             if container.state.running:
-                limits = resources(
-                    host, cgroup_version=self.lifecycle.launch.facts.cgroup_version,
-                    device_numbers=self.lifecycle.launch.machine.device_numbers(host),
-                )
-                await self.lifecycle.runtime.update(container.id, limits)
-            self.state.containers.put(replace(container, host=host))
-        self.lifecycle.emit("update", container)
+                await self.lifecycle.runtime.update(container.id, self._limits(host))
+            current = self.state.containers[container.id]
+            self.state.containers.put(replace(current, host=host))
+        self.lifecycle.emit("update", current)
         return warnings
+
+    def _limits(self, host: HostConfig) -> dict[str, Any]:
+        """For the runtime, which leaves alone what is not mentioned: so a limit taken away must be."""
+        launch = self.lifecycle.launch
+        found = resources(
+            host, cgroup_version=launch.facts.cgroup_version, device_numbers=launch.machine.device_numbers(host)
+        )
+        return {"pids": {"limit": -1}, **found}
 
 
 def merged(host: HostConfig, wanted: HostConfig) -> HostConfig:
@@ -70,6 +78,4 @@ def merged(host: HostConfig, wanted: HostConfig) -> HostConfig:
         if host.auto_remove and policy.name != "no":
             raise Conflict("Restart policy cannot be updated because AutoRemove is enabled for the container")
         changes["restart_policy"] = policy
-    if wanted.kernel_memory:
-        raise Invalid("kernel memory limits are not supported")
     return replace(host, **changes)

@@ -67,6 +67,12 @@ class Cgroups:
             return _text(_below(self.v1["freezer"], cgroup) / "freezer.state") == "FROZEN"
         return _table(self._v2(cgroup) / "cgroup.events").get("frozen") == 1
 
+    def weighs_io(self) -> bool:
+        """Whether the kernel knows weights of block devices (Docker's test)."""
+        if "blkio" in self.v1:
+            return (self.v1["blkio"] / "blkio.weight").exists()
+        return self.unified is not None and "io" in _text(self.unified / "cgroup.controllers").split()
+
     def pids(self, cgroup: str) -> tuple[int, ...]:
         """Processes in `cgroup` and the groups below it, in the pid numbers of the host."""
         found = []
