@@ -51,7 +51,7 @@ class Fault:
 
     `do`: status (answer `status`, `headers`, `body`), cut (reset after `after` bytes of the body), truncate (end the
     connection after `after` bytes), stall (send `after` bytes, then nothing), corrupt (one byte is another), replace
-    (send `body` instead), trickle (a few bytes at a time), norange (ignore Range), hangup (no answer at all).
+    (send `body` instead), unsized (that, without a length), trickle (a few bytes at a time), norange (ignore Range), hangup (no answer at all).
     """
 
     where: str
@@ -263,9 +263,10 @@ class RegistryServer:
         body = answer.body
         if fault and fault.do == "corrupt":
             body = body[:-1] + bytes([body[-1] ^ 1])
-        if fault and fault.do == "replace":
+        if fault and fault.do in ("replace", "unsized"):
             body = fault.body
-        headers = {"Content-Length": str(len(body)), **answer.headers}
+        length = {"Transfer-Encoding": "chunked"} if fault and fault.do == "unsized" else {"Content-Length": str(len(body))}
+        headers = {**length, **answer.headers}
         writer.write(talk.send(h11.Response(status_code=answer.status, headers=list(headers.items()))) or b"")
         if seen.method == "HEAD":
             body = b""
@@ -436,9 +437,9 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 
 
 @contextmanager
-def serving(server: RegistryServer) -> Iterator[RegistryServer]:
+def serving(server: RegistryServer, port: int = 0) -> Iterator[RegistryServer]:
     """Serve from a thread of its own. The socket is made here: in the caller's network namespace."""
-    sock = socket.create_server(("127.0.0.1", 0))
+    sock = socket.create_server(("127.0.0.1", port))
     ready, stop = threading.Event(), []
 
     async def run() -> None:

@@ -15,7 +15,7 @@ from landbridge.api.request import Request
 from landbridge.api.response import JSON, Response, Stream
 from landbridge.api.router import Route
 from landbridge.engine.engine import Engine
-from landbridge.engine.registries import Credentials, Distribution
+from landbridge.engine.registries import Credentials, Distribution, is_login_for
 from landbridge.errors import Unsupported
 from landbridge.model.image import Headline, Message, Pushed
 
@@ -44,17 +44,28 @@ def distribution_view(found: Distribution) -> Object:
     }
 
 
-def credentials(request: Request) -> Credentials:
-    """Who the client is to the registry: ``X-Registry-Auth``, JSON in base64 (URL alphabet or not, padded or not).
+def credentials(request: Request, name: str) -> Credentials:
+    """Who the client is to the registry of image `name`: ``X-Registry-Auth``, or the entry in ``X-Registry-Config``.
 
     What cannot be read counts as nobody, as with Docker: old clients send rubbish for "no login".
     """
-    text = request.header("x-registry-auth").strip().replace("+", "-").replace("/", "_").rstrip("=")
+    found = credentials_of(_decoded(request.header("x-registry-auth")))
+    if found != Credentials():
+        return found
+    for server, login in _decoded(request.header("x-registry-config")).items():
+        if isinstance(login, dict) and is_login_for(server, name):
+            return credentials_of(login)
+    return found
+
+
+def _decoded(header: str) -> Object:
+    """JSON in base64, of the URL alphabet or the usual one, padded or not; empty when it is none."""
+    text = header.strip().replace("+", "-").replace("/", "_").rstrip("=")
     try:
         found = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, RecursionError):
-        return Credentials()
-    return credentials_of(found) if isinstance(found, dict) else Credentials()
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def credentials_of(found: Object) -> Credentials:
@@ -95,13 +106,16 @@ class RegistryHandlers:
             return await self._import(request)
         return _stream(
             self._registries.pull(
-                name, request.query_str("tag"), credentials=credentials(request), platform=request.query_str("platform")
+                name,
+                request.query_str("tag"),
+                credentials=credentials(request, name),
+                platform=request.query_str("platform"),
             )
         )
 
     async def push(self, request: Request) -> Response:
         name, tag = request.params["name"], request.query_str("tag")
-        return _stream(self._registries.push(name, tag, credentials=credentials(request)))
+        return _stream(self._registries.push(name, tag, credentials=credentials(request, name)))
 
     async def login(self, request: Request) -> Response:
         wanted = await request.json_object()
@@ -110,7 +124,8 @@ class RegistryHandlers:
         return JSON({"IdentityToken": done.identity_token, "Status": done.status})
 
     async def distribution(self, request: Request) -> Response:
-        found = await self._registries.distribution(request.params["name"], credentials(request))
+        name = request.params["name"]
+        found = await self._registries.distribution(name, credentials(request, name))
         return JSON(distribution_view(found))
 
     async def search(self, request: Request) -> Response:

@@ -69,22 +69,23 @@ class LayerTransfers:
         self._shelf = shelf
         self._layers = layers
         self._slots = asyncio.Semaphore(most)
-        self._transfers: dict[str, _Transfer] = {}
+        self._transfers: dict[tuple[str, str], _Transfer] = {}
 
     def __repr__(self) -> str:
         return f"<LayerTransfers {len(self._transfers)} under way>"
 
     async def bring(self, repository: Repository, wanted: Descriptor, diff_id: str, show: Show) -> None:
-        """Get a layer onto the shelf, joining the transfer of the same blob if there is one. Hold `diff_id` before.
+        """Get a layer onto the shelf, joining a transfer of the same promise (blob and diff id). Hold `diff_id` before.
 
         Raises: Refused, Unavailable, WrongContent, Internal.
         """
-        transfer = self._transfers.get(wanted.digest)
+        key = (wanted.digest, diff_id)
+        transfer = self._transfers.get(key)
         if transfer is None:
             transfer = _Transfer(short(wanted.digest))
-            self._transfers[wanted.digest] = transfer
+            self._transfers[key] = transfer
             transfer.task = asyncio.ensure_future(self._carry(transfer, repository, wanted, diff_id))
-            transfer.task.add_done_callback(lambda _: self._forget(wanted.digest, transfer))
+            transfer.task.add_done_callback(lambda _: self._forget(key, transfer))
         transfer.watchers.append(show)
         if transfer.last is not None:
             show(transfer.last)
@@ -93,14 +94,14 @@ class LayerTransfers:
         finally:
             transfer.watchers.remove(show)
             if not transfer.watchers and not transfer.task.done():
-                self._forget(wanted.digest, transfer)  # nobody may join it any more
+                self._forget(key, transfer)  # nobody may join it any more
                 transfer.task.cancel()
                 await asyncio.wait({transfer.task})
         transfer.task.result()
 
-    def _forget(self, digest: str, transfer: _Transfer) -> None:
-        if self._transfers.get(digest) is transfer:
-            del self._transfers[digest]
+    def _forget(self, key: tuple[str, str], transfer: _Transfer) -> None:
+        if self._transfers.get(key) is transfer:
+            del self._transfers[key]
 
     async def _carry(self, transfer: _Transfer, repository: Repository, wanted: Descriptor, diff_id: str) -> None:
         if self._slots.locked():

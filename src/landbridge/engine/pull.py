@@ -123,7 +123,7 @@ class ImagePuller:
             await together(
                 self._transfers.bring(repository, wanted, diff_id, board.post) for diff_id, wanted in missing
             )
-            for diff_id, wanted in layers.items():
+            for diff_id, wanted in missing:  # only these are known to be what the manifest says
                 blob = KnownBlob(origin, repository.name, wanted.digest, wanted.size, wanted.media_type)
                 self._blobs.add(diff_id, blob)
             size = sum(layer.size for layer in map(self._records.layer, image.diff_ids) if layer)

@@ -28,7 +28,7 @@ from landbridge.oci.platforms import parse_platform
 from landbridge.oci.registry_errors import status_line
 from landbridge.oci.registry_names import login_registry, parse_insecure, parse_mirror
 
-__all__ = ["Credentials", "Distribution", "Login", "Registries"]
+__all__ = ["Credentials", "Distribution", "Login", "Registries", "is_login_for", "named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,14 @@ class Registries:
             raise _looked_for_in_vain(error) from error
         except Unavailable as error:
             raise Internal(error.message) from error
+
+
+def is_login_for(server: str, name: str) -> bool:
+    """Whether a login stored under `server` (a key of Docker's settings) is for the registry of image `name`."""
+    try:
+        return login_registry(server) == parse(name).registry
+    except Invalid:
+        return False  # the name is refused with its own words later
 
 
 def named(name: str, tag: str) -> Reference:

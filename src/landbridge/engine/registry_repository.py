@@ -145,7 +145,7 @@ class Repository:
         headers = {"Range": f"bytes={offset}-"} if offset else {}
         call = self._call("GET", f"blobs/{wanted.digest}", headers=headers, good=(200, 206))
         async with self.registry.call(call) as reply, aclosing(reply.chunks()) as chunks:
-            known = _known_part(reply, offset)
+            known = _known_part(reply, wanted, offset)
             async for chunk in chunks:
                 if known:
                     passed = min(known, len(chunk))
@@ -218,14 +218,17 @@ class Repository:
         return urljoin(base, quote(location, "/:?&=%~+,;@!$'()*"))
 
 
-def _known_part(reply: Reply, offset: int) -> int:
-    """How many bytes of an answer are ones we have. Raises: WrongContent for another range than was asked for."""
-    if reply.status == 200:
-        return offset
-    start = reply.header("content-range").removeprefix("bytes ").partition("-")[0].strip()
-    if start and start != str(offset):
-        raise WrongContent(f"the registry answered with bytes from {start} on instead of {offset}")
-    return 0
+def _known_part(reply: Reply, wanted: Descriptor, offset: int) -> int:
+    """How many bytes of an answer are ones we have. Raises: WrongContent for other bytes than were asked for."""
+    start = offset if reply.status == 206 else 0
+    shown = reply.header("content-range").removeprefix("bytes ").partition("-")[0].strip()
+    if reply.status == 206 and shown and shown != str(offset):
+        raise WrongContent(f"the registry answered with bytes from {shown} on instead of {offset}")
+    length = reply.header("content-length")
+    if length.isascii() and length.isdigit() and int(length) != wanted.size - start:
+        has = f"the registry has {int(length) + start} bytes for {wanted.digest}"
+        raise WrongContent(f"{has} instead of the {wanted.size} it should have")
+    return offset - start
 
 
 def _tags(raw: bytes) -> list[str]:

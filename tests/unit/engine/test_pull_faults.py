@@ -124,10 +124,27 @@ def test_content_that_was_wrong_once_is_forgiven() -> None:
     run(work())
 
 
-def test_more_bytes_than_promised_are_refused() -> None:
+@pytest.mark.parametrize("body", [LAYER + b"x", LAYER[:-1], b""])
+def test_another_number_of_bytes_than_promised_is_refused(body: bytes) -> None:
     async def work() -> None:
         async with RegistryServer() as server:
-            name = prepared(server, Fault(where=BLOB, do="replace", body=LAYER + b"x", times=9))
+            name = prepared(server, Fault(where=BLOB, do="replace", body=body, times=9))
+            with Rig() as rig:
+                with pytest.raises(Internal) as caught:
+                    await rig.pull(name)
+                assert caught.value.message == (
+                    f"the registry has {len(body)} bytes for {digest(LAYER)} instead of the {len(LAYER)} it should have"
+                )
+                assert rig.slept == []
+                assert rig.clean()
+
+    run(work())
+
+
+def test_more_bytes_than_promised_are_refused_where_no_length_is_told() -> None:
+    async def work() -> None:
+        async with RegistryServer() as server:
+            name = prepared(server, Fault(where=BLOB, do="unsized", body=LAYER + b"x", times=9))
             with Rig() as rig:
                 with pytest.raises(Internal) as caught:
                     await rig.pull(name)
