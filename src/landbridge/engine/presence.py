@@ -102,11 +102,10 @@ class Presence:
 
     def write_files(self, owner: Container, directory: str) -> None:
         """hostname, hosts and resolv.conf of a sandbox's owner, under its directory."""
-        domain = f".{owner.config.domainname}" if owner.config.domainname else ""
         hostname = owner.config.hostname or ids.short(owner.id)
         if owner.host.network_mode == "host":
             hostname = owner.config.hostname or self.files.hostname()
-        self.files.write(f"{directory}/hostname", f"{hostname}{domain}\n")
+        self.files.write(f"{directory}/hostname", f"{hostname}\n")
         self.refresh_files(owner, directory)
 
     def refresh_files(self, owner: Container, directory: str) -> None:

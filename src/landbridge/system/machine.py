@@ -43,6 +43,6 @@ class HostMachine:
         if not work or work == "/":
             return
         try:
-            rootfs.make_directory(root, work, uid=user.uid, gid=user.gid)
+            rootfs.make_directory(root, work)  # root's, whoever the user is (Docker)
         except Invalid as error:
             raise Invalid(f"failed to create working directory {work}: {error.message}") from None

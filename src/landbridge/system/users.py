@@ -85,11 +85,11 @@ def _added(groups: tuple[_Group, ...], text: str) -> int:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.removeprefix("-").isdigit()
 
 
 def _checked(text: str, complaint: str) -> int:
-    if int(text) > _MAX_ID:
+    if not 0 <= int(text) <= _MAX_ID:
         raise Invalid(complaint)
     return int(text)
 
