@@ -76,7 +76,8 @@ class EventHandlers:
         since = parse_time(request.query_str("since"), "since") if request.query_str("since") else None
         until = parse_time(request.query_str("until"), "until")
         if since and until and until < since:
-            raise Invalid(f"`since` time ({_moment(since)}) cannot be after `until` time ({_moment(until)})")
+            given = (request.query_str("since"), request.query_str("until"))
+            raise Invalid("`since` time ({}) cannot be after `until` time ({})".format(*given))
         filters = request.filters()
         return Stream(await started(self._lines(since, until, filters)))
 
@@ -90,10 +91,6 @@ class EventHandlers:
             async for event in _until(subscription, until):
                 if accepts(event, filters):
                     yield streams.event_line(event_view(event))
-
-
-def _moment(nanoseconds: int) -> str:
-    return f"{nanoseconds // SECOND}.{nanoseconds % SECOND:09}"
 
 
 async def _until(subscription: Subscription, until: int) -> AsyncIterator[Event]:
