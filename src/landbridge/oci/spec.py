@@ -214,8 +214,8 @@ def _process(
     if _has_init(container, context):
         args = [INIT_IN_CONTAINER, "--", *args]
     env = environment(container, hostname=context.hostname, extra=context.extra_env)
-    if not any(entry.startswith("HOME=") for entry in env):
-        env.append(f"HOME={context.user.home or '/'}")
+    if context.user.home and not any(entry.startswith("HOME=") for entry in env):
+        env.append(f"HOME={context.user.home}")
     process: dict[str, Any] = {
         "user": process_user(context.user),
         "args": args,

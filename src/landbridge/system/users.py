@@ -49,7 +49,7 @@ def resolve(rootfs: str, user: str, group_add: tuple[str, ...] = ()) -> User:
         uid=account.uid,
         gid=gid,
         groups=tuple(dict.fromkeys((*supplementary, *added))),
-        home=account.home,
+        home=account.home or "/",
     )
 
 
