@@ -107,8 +107,8 @@ empty
         ("1000", (), User(uid=1000, gid=1001, groups=(10, 29), home="/home/web")),
         ("web:wheel", (), User(uid=1000, gid=10, home="/home/web")),
         ("web:77", ("audio", "5"), User(uid=1000, gid=77, groups=(29, 5), home="/home/web")),
-        ("4242", (), User(uid=4242)),
-        ("4242:43", ("43",), User(uid=4242, gid=43, groups=(43,))),
+        ("4242", (), User(uid=4242, home="/")),
+        ("4242:43", ("43",), User(uid=4242, gid=43, groups=(43,), home="/")),
         ("daemon", ("wheel", "10"), User(uid=2, gid=2, groups=(10,), home="/sbin")),
     ],
 )
@@ -126,6 +126,7 @@ def test_users(root: Path, user: str, added: tuple[str, ...], expected: User) ->
         ("1:grpx", (), "unable to find group grpx: no matching entries in group file"),
         ("", ("foo",), "Unable to find group foo: no matching entries in group file"),
         ("²", (), "unable to find user ²: no matching entries in passwd file"),
+        ("-1", (), "uids and gids must be in range 0-2147483647"),
         ("2147483648", (), "uids and gids must be in range 0-2147483647"),
     ],
 )
