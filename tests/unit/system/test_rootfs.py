@@ -139,4 +139,4 @@ def test_users_that_are_not_there(root: Path, user: str, added: tuple[str, ...],
 
 
 def test_an_image_without_any_files(root: Path) -> None:
-    assert users.resolve(str(root), "") == User()
+    assert users.resolve(str(root), "") == User(home="/")
