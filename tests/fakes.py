@@ -27,8 +27,10 @@ from landbridge.model.names import (
     SetNetwork,
     SetRecord,
 )
+from worlds import INSTANCE
 
 ANY = ("0.0.0.0", "::")
+MARK = INSTANCE.table  # the alias of the bridges the engine under test makes
 
 
 class FakeKernel:
@@ -37,6 +39,7 @@ class FakeKernel:
     def __init__(self, faults: Faults) -> None:
         self.faults = faults
         self.bridges: dict[str, BridgeSpec] = {}
+        self.foreign: set[str] = set()  # bridges somebody else made: used, never removed
         self.veths: dict[str, VethSpec] = {}
         self.detached: set[str] = set()
         self.pins: dict[str, int] = {}
@@ -59,6 +62,7 @@ class FakeKernel:
         def effect() -> None:
             ports = [one for one in self.veths.values() if one.bridge == name and one.host_name not in self.detached]
             self.faults.demand(not ports, "bridge {} removed under {}", name, ports)
+            self.faults.demand(name not in self.foreign, "{} is not ours to remove", name)
             self.bridges.pop(name, None)
 
         self.faults.call(f"remove_bridge {name}", effect)
@@ -142,7 +146,8 @@ class FakeKernel:
         found += [(one.host_name, "veth", "" if one.host_name in self.detached else one.bridge)
                   for one in self.veths.values()]
         return tuple(
-            LinkFact(index=number, name=name, kind=kind, mac="", mtu=1500, up=True, master=master)
+            LinkFact(index=number, name=name, kind=kind, mac="", mtu=1500, up=True, master=master,
+                     alias=MARK if kind == "bridge" and name not in self.foreign else "")
             for number, (name, kind, master) in enumerate(found, 1)
         )
 
@@ -213,6 +218,9 @@ class FakeFirewall:
 
     def exists(self) -> bool:
         return self.table is not None
+
+    def listing(self, kind: str, name: str) -> str:
+        return ""
 
     @property
     def elements(self) -> set[tuple[str, str, str]]:

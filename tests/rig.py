@@ -30,6 +30,7 @@ from landbridge.engine.networks import Networks
 from landbridge.engine.presence import Presence
 from landbridge.engine.publish import Publish
 from landbridge.engine.reconcile import Reconcile
+from landbridge.engine.rules import RuleTable
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
 from landbridge.engine.store import Store
@@ -114,7 +115,11 @@ class Rig:
             self.store.set_meta("id", "cafe")
         self.state = State(self.store, INSTANCE)
         pool = LoopExecutor(outside.faults)
-        self.apply = Apply(INSTANCE, outside.kernel, outside.firewall, outside.resolver, outside.proxy, pool)
+        rules = RuleTable(
+            outside.firewall, outside.files, table=INSTANCE.table, chains=ruleset.chains(settings.publish_policy),
+            kept="/run/x/user.nft",
+        )  # fmt: skip
+        self.apply = Apply(outside.kernel, rules, outside.resolver, outside.proxy, pool)
         self.events, self.waits, self.locks = Events(), Waits(), Locks()
         self.volumes = Volumes(
             state=self.state, events=self.events, files=outside.files, disk=outside.disk,

@@ -36,6 +36,7 @@ from landbridge.engine.engine import Engine
 from landbridge.engine.events import Events
 from landbridge.engine.execs import Execs
 from landbridge.engine.explain import Explain
+from landbridge.engine.guard import Guard
 from landbridge.engine.healthchecks import HealthChecks
 from landbridge.engine.hub import Hub
 from landbridge.engine.image_records import ImageRecords
@@ -50,6 +51,7 @@ from landbridge.engine.prune import Prune
 from landbridge.engine.publish import Publish
 from landbridge.engine.reconcile import Reconcile
 from landbridge.engine.registries import Registries
+from landbridge.engine.rules import RuleTable
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
 from landbridge.engine.store import Store
@@ -64,6 +66,7 @@ from landbridge.model import ids
 from landbridge.model.process import RuntimeChoice
 from landbridge.model.settings import Settings
 from landbridge.model.world import Instance
+from landbridge.network import ruleset
 from landbridge.oci import capabilities
 from landbridge.oci.archive import Platform
 from landbridge.oci.conmon import parse_record
@@ -73,6 +76,7 @@ from landbridge.system import cgroups, probe, processes, sockets
 from landbridge.system.copying import HostCopying
 from landbridge.system.files import Files
 from landbridge.system.firewall import Firewall
+from landbridge.system.firewall_watch import FirewallWatch
 from landbridge.system.host import HostFacts, host_facts
 from landbridge.system.kernel import HostKernel
 from landbridge.system.layers import LayerStore
@@ -107,6 +111,7 @@ class Daemon:
     companions: tuple[Companion, Companion]
     kernel: HostKernel
     firewall: Firewall
+    guard: Guard
     runtime: Runtime
     roots: Roots
     choice: RuntimeChoice
@@ -126,12 +131,17 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         store.set_meta("id", ids.new_id())
     state = State(store, instance)
     netns_dir = f"{settings.exec_root}/netns"
-    kernel, firewall = HostKernel(netns_dir), Firewall(instance.table)
+    kernel, firewall = HostKernel(netns_dir, instance.table), Firewall(instance.table)
     pool = ThreadPoolExecutor(WORKERS, "landbridge")
     resolver = Companion("resolver", lambda: _spawn(settings, "resolver"), _resolver_at(settings))
     proxy = Companion("proxy", lambda: _spawn(settings, "proxy"), _proxy_at(settings))
-    apply = Apply(instance, kernel, firewall, ResolverLink(resolver), ProxyLink(proxy), pool)
     events, files, waits, locks = Events(), Files(), Waits(), Locks()
+    rules = RuleTable(
+        firewall, files, table=instance.table, chains=ruleset.chains(settings.publish_policy),
+        kept=f"{settings.exec_root}/user.nft",
+    )  # fmt: skip
+    apply = Apply(kernel, rules, ResolverLink(resolver), ProxyLink(proxy), pool)
+    watch = FirewallWatch(instance.table, user_chain=ruleset.USER_CHAIN, user_set=ruleset.USER_SET)
     roots, machine = Roots(f"{settings.data_root}/overlay"), HostMachine()
     volumes = Volumes(
         state=state, events=events, files=files, disk=VolumeDirectories(), blocking=apply.blocking,
@@ -204,7 +214,8 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     reconcile = Reconcile(state, apply, attachments, lifecycle, settings)
     return Daemon(
         engine=engine, reconcile=reconcile, companions=(resolver, proxy), kernel=kernel, firewall=firewall,
-        runtime=runtime, roots=roots, choice=choice, pool=pool, store=store, http=http,
+        guard=Guard(watch, rules, apply.blocking), runtime=runtime, roots=roots, choice=choice, pool=pool,
+        store=store, http=http,
     )  # fmt: skip
 
 
@@ -245,6 +256,7 @@ async def boot(daemon: Daemon) -> None:
     resolver.restore, proxy.restore = daemon.reconcile.restore_names, daemon.reconcile.restore_ports
     await daemon.engine.networks.ensure_predefined()
     await daemon.engine.images.start()
+    daemon.guard.start()
     await daemon.reconcile.boot()
     await daemon.engine.volumes.recover()
 
@@ -255,10 +267,11 @@ async def shut_down(daemon: Daemon) -> None:
     idle = not any(one.state.running for one in engine.state.containers)
     await engine.lifecycle.close()
     await engine.execs.close()
+    await daemon.guard.close()
     if idle:
         for network in engine.state.networks:
             await engine.networks.apply.run_forgiving(removal(network, engine.networks.mtu))
-        daemon.firewall.remove()
+        engine.networks.apply.rules.remove()
     for companion in daemon.companions:
         await companion.close(quit=idle)
     daemon.http.close()

@@ -30,6 +30,8 @@ def parse(argv: list[str]) -> Settings:
         ip_masq=_flag(found.ip_masq, "ip-masq"),
         ip_forward=_flag(found.ip_forward, "ip-forward"),
         host_ip=found.ip,
+        publish_policy=found.publish_policy,
+        bridge_names=_flag(found.default_bridge_names, "default-bridge-names"),
         userland_proxy=_flag(found.userland_proxy, "userland-proxy"),
         dns=tuple(found.dns),
         dns_options=tuple(found.dns_opt),
@@ -68,6 +70,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--ip-masq", default="true", help="hide outgoing connections behind the host")
     add("--ip-forward", default="true", help="switch on net.ipv4.ip_forward")
     add("--ip", default="0.0.0.0", help="host address of published ports when none is given")
+    add("--publish-policy", choices=("open", "host-firewall", "local"), default="open",
+        help="who reaches published ports: everybody; whom the host's own firewall lets in; this host alone")
+    add("--default-bridge-names", default="false", help="containers on the default bridge find each other by name")
     add("--userland-proxy", default="true", help="relay what the kernel path cannot carry")
     add("--dns", action="append", default=[], metavar="IP", help="DNS servers for containers")
     add("--dns-opt", action="append", default=[], metavar="OPTION")

@@ -28,7 +28,7 @@ def ranges(*spans: tuple[str, int, int]) -> tuple[Binding, ...]:
 
 def whole(*ports: int, also: tuple[Binding, ...] = ()) -> str:
     world = worlds.world(NET, WEB, ENDPOINT, worlds.sandbox(WEB, *bindings(*ports), *also))
-    return nfttext.full("lbtest", ruleset.elements(world))
+    return nfttext.full("lbtest", ruleset.elements(world), ruleset.chains())
 
 
 def listed(nft: Nft) -> str:

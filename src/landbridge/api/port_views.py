@@ -51,7 +51,8 @@ def ports_object(exposed_ports: Iterable[str], published: Iterable[Binding]) -> 
     for run in sorted(published, key=lambda run: (":" in run.host_ip, run.host_ip)):
         shift = run.host_port - run.port.number
         for number in range(run.port.number, run.port.number + run.count):
-            shown = {"HostIp": run.host_ip, "HostPort": str(number + shift)}
+            # Docker: no host port where the network is routed.
+            shown = {"HostIp": run.host_ip, "HostPort": str(number + shift) if run.host_port else ""}
             bound.setdefault(f"{number}/{run.port.proto}", []).append(shown)
     return dict(sorted((ports | bound).items(), key=lambda item: _port_key(item[0])))
 
@@ -64,9 +65,8 @@ def port_list(ports: Object) -> list[Object]:
         if not hosts:
             shown.append({"PrivatePort": number, "Type": proto})
         for host in hosts or ():
-            shown.append({
-                "IP": host["HostIp"], "PrivatePort": number, "PublicPort": int(host["HostPort"]), "Type": proto,
-            })  # fmt: skip
+            public = {"PublicPort": int(host["HostPort"])} if host["HostPort"] else {}
+            shown.append({"IP": host["HostIp"], "PrivatePort": number, **public, "Type": proto})
     return shown
 
 

@@ -13,10 +13,9 @@ from itertools import groupby
 from types import TracebackType
 from typing import TypeVar
 
-from landbridge.engine.effects import Firewall, Kernel, Proxy, Resolver
+from landbridge.engine.effects import Kernel, Proxy, Resolver
+from landbridge.engine.rules import RuleTable
 from landbridge.errors import HoldFailed
-from landbridge.model.world import Instance
-from landbridge.network import nfttext
 from landbridge.network.steps import Bridge, Forget, Names, Namespace, Ports, Routes, Rules, Step, Veth
 
 log = logging.getLogger(__name__)
@@ -49,11 +48,10 @@ class Apply:
     """Carries out steps with the effects it was given."""
 
     def __init__(
-        self, instance: Instance, kernel: Kernel, firewall: Firewall, resolver: Resolver, proxy: Proxy, pool: Executor
+        self, kernel: Kernel, rules: RuleTable, resolver: Resolver, proxy: Proxy, pool: Executor
     ) -> None:
-        self.instance = instance
         self.kernel = kernel
-        self.firewall = firewall
+        self.rules = rules
         self.resolver = resolver
         self.proxy = proxy
         self._pool = pool
@@ -155,9 +153,7 @@ class Apply:
             case Routes(after=after):
                 self.kernel.set_routes(after)
             case Rules(add=add, remove=remove):
-                text = nfttext.change(self.instance.table, add, remove)
-                if text:
-                    self.firewall.apply(text)
+                self.rules.change(add, remove)
             case Forget(flows=flows, addresses=addresses):
                 if flows:
                     self.kernel.flush_flows(flows)

@@ -21,7 +21,7 @@ from landbridge.model.container import Container, Phase
 from landbridge.model.link import RouteSpec
 from landbridge.model.network import Endpoint, IpamPool, Network, Sandbox
 from landbridge.network import bridge as bridge_driver
-from landbridge.network import gateways, ipam
+from landbridge.network import gateways, ipam, options
 from landbridge.network.drivers import driver
 from landbridge.network.steps import Namespace, Routes, Step
 
@@ -95,7 +95,7 @@ class Attachments:
     def claim_one(self, container: Container, network: Network, config: EndpointConfig, order: int) -> Endpoint:
         """One endpoint, committed. Raises as `claim`."""
         if network.config_only:
-            raise Forbidden(f"cannot attach to config-only network {network.name}")
+            raise Forbidden("cannot create endpoint on configuration-only network")
         check_endpoint(network.name, config, network)
         identity = ids.new_id()
         linked = network.driver == "bridge"
@@ -196,7 +196,7 @@ class Attachments:
     def _named(self, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
         """Interface names: what the user asked for, else the lowest free number, in endpoint order."""
         endpoints = tuple(endpoints)
-        asked = {(one.config.driver_opts or {}).get(bridge_driver.IFNAME, "") for one in endpoints}
+        asked = {(one.config.driver_opts or {}).get(options.IFNAME, "") for one in endpoints}
         named: list[Endpoint] = []
         for endpoint in endpoints:
             network = self.state.networks[endpoint.network]
@@ -280,12 +280,15 @@ class Attachments:
 
 def interface_name(config: EndpointConfig, network: Network, used: set[str], asked: Collection[str] = ()) -> str:
     """The name inside the container; `asked` are names others will take. Raises: Conflict when it is taken."""
-    wanted = (config.driver_opts or {}).get(bridge_driver.IFNAME, "")
+    wanted = (config.driver_opts or {}).get(options.IFNAME, "")
     if wanted:
         if wanted in used:
-            raise Conflict(f"interface name {wanted} is in use in this container")
+            raise Conflict(
+                f"failed to set up container networking: failed to add interface to sandbox: error renaming interface"
+                f' to "{wanted}": file exists'
+            )
         return wanted
-    prefix = network.options.get(bridge_driver.IFACE_PREFIX, "eth")
+    prefix = network.options.get(options.IFACE_PREFIX, "eth")
     number = 0
     while (name := f"{prefix}{number}") in used or name in asked:
         number += 1

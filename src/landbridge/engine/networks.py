@@ -14,10 +14,9 @@ from landbridge.model import ids
 from landbridge.model.names import RemoveNetwork
 from landbridge.model.network import PREDEFINED, RESERVED, IpamPool, Network, NetworkRequest, Subnet
 from landbridge.model.settings import Settings
-from landbridge.network import bridge as bridge_driver
-from landbridge.network import gateways, ipam
+from landbridge.network import ipam, options
 from landbridge.network.drivers import driver
-from landbridge.network.steps import Names, Step
+from landbridge.network.steps import Bridge, Names, Step
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,8 @@ class Networks:
         """
         request = self._checked(request)
         routed = await self._routed()
-        network = self._decide(request, routed)
+        foreign = await self._is_foreign(request.options.get(options.NAME, "")) if request.driver == "bridge" else False
+        network = replace(self._decide(request, routed), foreign_bridge=foreign)
         self.state.networks.put(network)
         try:
             await self._ensure_forwarding(network)
@@ -76,7 +76,9 @@ class Networks:
         if request.ipam_driver not in ("", "default", "null"):
             raise NotFound(f'plugin "{request.ipam_driver}" not found')
         pools = ipam.canonical_pools(request.pools)
-        request = replace(request, driver=request.driver or "bridge", pools=pools)
+        # Docker: a template has no driver, whoever is made from it has.
+        kind = "null" if request.config_only else request.driver or "bridge"
+        request = replace(request, driver=kind, pools=pools)
         if not request.config_only:
             driver(request.driver).check(request)
         if request.enable_ipv4 is False and not request.enable_ipv6 and request.driver == "bridge":
@@ -84,15 +86,22 @@ class Networks:
         return request
 
     def _from_template(self, request: NetworkRequest) -> NetworkRequest:
-        if request.options or request.pools or request.internal or request.enable_ipv6:
-            raise Invalid("user-specified configurations are not supported if the network depends on a configuration"
-                          " network")
+        """What a configuration network says, which must then say everything (Docker's rule and words)."""
+        if request.config_only:
+            raise Forbidden("a configuration network cannot depend on another configuration network")
+        if request.options:
+            raise Forbidden("network driver options are not supported if the network depends on a configuration"
+                            " network")
+        if request.pools or request.labels or request.ipam_options or request.enable_ipv6:
+            raise Forbidden("user specified configurations are not supported if the network depends on a configuration"
+                            " network")
         template = self.state.networks.by_name(request.config_from)
         if template is None or not template.config_only:
             raise NotFound(f'configuration network "{request.config_from}" does not exist')
         return replace(
             request, enable_ipv4=template.enable_ipv4, enable_ipv6=template.enable_ipv6, options=template.options,
-            pools=template.pools, internal=template.internal,
+            pools=template.pools, internal=request.internal or template.internal, ipam_driver=template.ipam_driver,
+            ipam_options=template.ipam_options, labels=template.labels,
         )
 
     def _decide(self, request: NetworkRequest, routed: Sequence[Subnet]) -> Network:
@@ -107,7 +116,7 @@ class Networks:
         if not request.config_only:
             pools = self._pools(request, enable4=enable4, enable6=enable6, routed=routed)
         if request.driver == "bridge" and not request.config_only:
-            bridge = request.options.get(bridge_driver.NAME, "") or self.state.instance.bridge_name(identity)
+            bridge = request.options.get(options.NAME, "") or self.state.instance.bridge_name(identity)
             self._check_bridge_free(bridge, identity)
         return Network(
             id=identity, name=request.name, created=time.time_ns(), driver=request.driver, enable_ipv4=enable4,
@@ -147,9 +156,14 @@ class Networks:
                 subnet = self._any_subnet(version, taken, routed)
                 taken.append(subnet)
                 chosen.append(IpamPool(subnet=str(subnet), chosen=True))
-        return tuple(
-            pool if pool.gateway else replace(pool, gateway=str(ipam.choose_gateway(pool))) for pool in chosen
-        )
+        return tuple(self._with_gateway(pool, request) for pool in chosen)
+
+    @staticmethod
+    def _with_gateway(pool: IpamPool, request: NetworkRequest) -> IpamPool:
+        needless = options.without_gateway(request.options, internal=request.internal, six=":" in pool.subnet)
+        if pool.gateway or needless:
+            return pool
+        return replace(pool, gateway=str(ipam.choose_gateway(pool)))
 
     def _taken(self) -> list[Subnet]:
         """Subnets of all networks; what a template says is taken by nobody yet."""
@@ -176,6 +190,14 @@ class Networks:
         assert isinstance(facts, tuple)
         own = {network.bridge for network in self.state.networks if network.bridge}
         return [ip_network(fact.destination) for fact in facts if fact.device not in own]
+
+    async def _is_foreign(self, bridge: str) -> bool:
+        """Whether an interface of this name is there and somebody else's."""
+        if not bridge:
+            return False
+        facts = await self.apply.blocking(self.apply.kernel.links)
+        assert isinstance(facts, tuple)
+        return any(fact.name == bridge and fact.alias != self.state.instance.table for fact in facts)
 
     async def _ensure_forwarding(self, *networks: Network) -> None:
         """The host passes IPv6 on as soon as a network needs it, and not before."""
@@ -211,12 +233,12 @@ class Networks:
     def _default_options(self, name: str) -> dict[str, str]:
         yes = {True: "true", False: "false"}
         return {
-            bridge_driver.DEFAULT_BRIDGE: "true",
-            bridge_driver.ICC: yes[self.settings.icc],
-            bridge_driver.MASQUERADE: yes[self.settings.ip_masq],
-            gateways.HOST_BINDING: self.settings.host_ip,
-            bridge_driver.NAME: name,
-            bridge_driver.MTU: str(self.mtu),
+            options.DEFAULT_BRIDGE: "true",
+            options.ICC: yes[self.settings.icc],
+            options.MASQUERADE: yes[self.settings.ip_masq],
+            options.HOST_BINDING: self.settings.host_ip,
+            options.NAME: name,
+            options.MTU: str(self.mtu),
         }
 
     def _default_pools(self, before: Sequence[IpamPool], routed: Sequence[Subnet]) -> tuple[IpamPool, ...]:
@@ -272,7 +294,7 @@ class Networks:
             )
             raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({users})")
         if network.config_only and any(other.config_from == network.name for other in self.state.networks):
-            raise Forbidden(f"configuration network {network.name!r} is in use")
+            raise Forbidden(f'error while removing network: configuration network "{network.name}" is in use')
         self._withdraw(network)
         steps = (*removal(network, self.mtu), Names(changes=(RemoveNetwork(network.id),)))
         try:
@@ -303,9 +325,8 @@ def making(network: Network, mtu: int) -> tuple[Step, ...]:
 
 def removal(network: Network, mtu: int) -> tuple[Step, ...]:
     """The inverse of making the network; a bridge that was there before us stays."""
-    if network.foreign_bridge:
-        return ()
-    return tuple(step.inverse() for step in reversed(making(network, mtu)))
+    steps = tuple(step.inverse() for step in reversed(making(network, mtu)))
+    return tuple(step for step in steps if not (network.foreign_bridge and isinstance(step, Bridge)))
 
 
 def _attributes(network: Network) -> dict[str, str]:

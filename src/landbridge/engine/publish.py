@@ -61,10 +61,12 @@ class Publish:
             wants = publishing.wanted(container.config, container.host, default_ip, ipv6=self.ipv6)
         if not wants and not old.published:
             return old
+        wants, opened = publishing.routed(wants, four=after.routed4, six=after.routed6, dual=bool(after.six))
         busy: set[tuple[str, int]] = set()
         while True:
             bindings = self._choose(container, wants, busy)
-            sandbox = self.state.reserve_ports(old, publishing.carried(bindings, after.four, after.six))
+            led = publishing.carried(bindings, after.four, after.six)
+            sandbox = self.state.reserve_ports(old, (*led, *opened))
             try:
                 await self.apply.run(transition(old, before, sandbox, after), undo)
                 break
@@ -152,8 +154,8 @@ def transition(old: Sandbox, before: Lead, new: Sandbox, after: Lead) -> tuple[S
     wanted = holds(new, after.four, after.six)
     first = [held.pop(one.key) for one in wanted if one.key in held]
     first += [held.pop(key) for key, one in tuple(held.items()) if any(_in_the_way(one, other) for other in wanted)]
-    rules = set(ruleset.binding_elements(old.published, before.four, before.six))
-    elements = set(ruleset.binding_elements(new.published, after.four, after.six))
+    rules = set(ruleset.published_elements(old.published, before))
+    elements = set(ruleset.published_elements(new.published, after))
     steps: list[Step] = []
     if wanted:
         steps.append(Ports(hold=wanted, release=tuple(first)))
@@ -173,7 +175,7 @@ def _in_the_way(one: Hold, other: Hold) -> bool:
 def _forget(bindings: Iterable[Binding]) -> Forget:
     """UDP flows keep their old destination for minutes unless they are dropped (Docker's C24)."""
     udp = {(one.host_port, one.count, "" if one.host_ip in ruleset.ANY_HOST else one.host_ip)
-           for one in bindings if one.port.proto == "udp"}
+           for one in bindings if one.port.proto == "udp" and one.host_port}
     return Forget(
         flows=tuple(Flow(proto="udp", port=port, address=address, count=count) for port, count, address in sorted(udp))
     )
@@ -182,7 +184,7 @@ def _forget(bindings: Iterable[Binding]) -> Forget:
 def holds(sandbox: Sandbox, target4: str, target6: str) -> tuple[Hold, ...]:
     """What the proxy holds for a sandbox; an IPv6 host address is relayed to IPv4 where there is no IPv6."""
     found = []
-    for binding in sandbox.published:
+    for binding in filter(lambda one: one.host_port, sandbox.published):
         target = (target6 or target4) if ":" in binding.host_ip else target4
         found.append(
             Hold(

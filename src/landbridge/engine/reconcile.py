@@ -6,7 +6,7 @@ compared but told whole: each of the three takes a full table atomically and kee
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from landbridge.engine.apply import Apply
@@ -23,7 +23,7 @@ from landbridge.model.names import Asker, NameRecord, NetworkNames
 from landbridge.model.network import Endpoint, Network
 from landbridge.model.settings import Settings
 from landbridge.model.world import World
-from landbridge.network import gateways, nfttext, ruleset
+from landbridge.network import gateways, ruleset
 from landbridge.network.bridge import bridge_spec, veth_spec
 from landbridge.network.steps import Bridge, Namespace, Routes, Step, Veth
 
@@ -32,10 +32,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What the kernel has: links by name with their master, and pinned namespaces by path (inode, None: stale)."""
+    """What the kernel has: links by name with their master, and pinned namespaces by path (inode, None: stale).
+
+    `made` are the links that say they were made by this instance, whatever their names.
+    """
 
     links: Mapping[str, str]
     pins: Mapping[str, int | None]
+    made: Collection[str] = ()
 
 
 def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
@@ -46,7 +50,7 @@ def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
     active = [one for one in world.endpoints.values() if one.active and one.host_name]
     known = set(bridges) | {one.host_name for one in active}
     for name in facts.links:
-        if world.instance.owns_link(name) and name not in known:
+        if (world.instance.owns_link(name) or name in facts.made) and name not in known:
             veth = name.startswith(world.instance.veth_prefix)
             steps.append(_no_veth(name) if veth else Bridge(spec=BridgeSpec(name=name), present=False))
     steps += [
@@ -119,9 +123,11 @@ class Reconcile:
         """Read the kernel once."""
 
         def read() -> Facts:
-            kernel = self.apply.kernel
+            kernel, mark = self.apply.kernel, self.state.instance.table
+            links = kernel.links()
             return Facts(
-                links={fact.name: fact.master for fact in kernel.links()},
+                links={fact.name: fact.master for fact in links},
+                made={fact.name for fact in links if fact.alias == mark},
                 pins={path: kernel.sandbox_inode(path) for path in kernel.sandboxes()},
             )
 
@@ -131,9 +137,7 @@ class Reconcile:
 
     async def restore_rules(self) -> None:
         """The whole table in one transaction."""
-        world = self.state.world()
-        text = nfttext.full(world.instance.table, ruleset.elements(world))
-        await self.apply.blocking(self.apply.firewall.apply, text)
+        await self.apply.blocking(self.apply.rules.load, ruleset.elements(self.state.world()))
 
     async def restore_names(self) -> None:
         """The resolver learns the whole table."""

@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from landbridge.errors import Conflict, Invalid
 from landbridge.model.config import Config, EndpointConfig, EndpointIpam, HostConfig
 from landbridge.model.network import RESERVED, Network
+from landbridge.network import options
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAC = re.compile(r"(?:[0-9a-f]{2}([:-]))(?:[0-9a-f]{2}\1){4}[0-9a-f]{2}|(?:[0-9a-f]{4}\.){2}[0-9a-f]{4}", re.I)
@@ -171,6 +172,7 @@ def check_endpoint(name: str, endpoint: EndpointConfig, network: Network | None)
         problems.append("network-scoped alias is supported only for containers in user defined networks")
     if endpoint.ipam_config is not None and network is not None:
         problems += _subnet_problems(endpoint.ipam_config, network)
+    problems += options.check_endpoint(endpoint.driver_opts or {})
     if problems:
         listed = problems[0] if len(problems) == 1 else "\n".join(f"* {problem}" for problem in problems)
         raise Invalid(f"invalid endpoint settings:\n{listed}")

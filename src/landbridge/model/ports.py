@@ -48,7 +48,8 @@ class PortBinding:
 class Binding:
     """A binding that exists: `count` host ports from `host_port` on lead to as many container ports from `port` on.
 
-    Ten thousand ports published by one flag are one of these, and so one element, one hold and a few bytes on disk.
+    `host_port` 0: no port of the host, clients come to the container's own address (a routed network). Ten thousand
+    ports published by one flag are one of these, and so one element, one hold and a few bytes on disk.
     """
 
     port: Port
@@ -66,8 +67,9 @@ class Binding:
         if self.count == 1:
             yield self
             return
-        for number in range(self.host_port, self.last + 1):
-            yield self.at(number)
+        for offset in range(self.count):
+            port = Port(self.port.number + offset, self.port.proto)
+            yield Binding(port=port, host_ip=self.host_ip, host_port=self.host_port and self.host_port + offset)
 
     def at(self, host_port: int) -> "Binding":
         """The binding of one host port of the run."""

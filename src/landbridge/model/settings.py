@@ -28,6 +28,8 @@ class Settings:
     ip_masq: bool = True
     ip_forward: bool = True
     host_ip: str = "0.0.0.0"
+    publish_policy: str = "open"  # open, host-firewall, local
+    bridge_names: bool = False  # names of containers resolve on the default bridge too
     userland_proxy: bool = True
     dns: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()

@@ -3,26 +3,10 @@
 from collections.abc import Mapping
 from ipaddress import ip_address
 
-from landbridge.errors import Invalid
 from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
 from landbridge.model.network import Endpoint, Network, NetworkRequest, Sandbox
-from landbridge.network import gateways, ruleset
+from landbridge.network import options, ruleset
 from landbridge.network.steps import Bridge, Rules, Step, Veth
-
-NAME = "com.docker.network.bridge.name"
-MTU = "com.docker.network.driver.mtu"
-MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
-ICC = "com.docker.network.bridge.enable_icc"
-INHIBIT_IPV4 = "com.docker.network.bridge.inhibit_ipv4"
-DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge"
-GATEWAY_MODE_4 = "com.docker.network.bridge.gateway_mode_ipv4"
-GATEWAY_MODE_6 = "com.docker.network.bridge.gateway_mode_ipv6"
-IFACE_PREFIX = "com.docker.network.container_iface_prefix"
-IFNAME = "com.docker.network.endpoint.ifname"
-
-_BOOLEANS = {*ruleset.TRUE, "0", "f", "F", "false", "FALSE", "False"}
-_FLAGS = (MASQUERADE, ICC, INHIBIT_IPV4, DEFAULT_BRIDGE)
-_GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")
 
 
 class BridgeDriver:
@@ -32,19 +16,7 @@ class BridgeDriver:
 
     def check(self, request: NetworkRequest) -> None:
         """Raises: Invalid on an option with a value this driver cannot use."""
-        options = request.options
-        for key in _FLAGS:
-            if key in options and options[key] not in _BOOLEANS:
-                raise _unparsed(key, options[key], "ParseBool")
-        _check_numbers(options)
-        if len(options.get(NAME, "")) > 15:
-            raise Invalid(f"invalid bridge name {options[NAME]!r}: longer than 15 characters")
-        for key in (GATEWAY_MODE_4, GATEWAY_MODE_6):
-            mode = options.get(key, "nat")
-            if mode not in _GATEWAY_MODES:
-                raise Invalid(f"unknown gateway mode {mode}")
-            if mode == "isolated" and not request.internal:
-                raise Invalid("gateway mode 'isolated' can only be used for an internal network")
+        options.check(request)
 
     def create(self, network: Network, mtu: int) -> tuple[Step, ...]:
         """Steps that bring the network's bridge and its rule elements into being."""
@@ -58,32 +30,13 @@ class BridgeDriver:
         return (Veth(spec=veth_spec(network, endpoint, sandbox, mtu)),)
 
 
-def _unparsed(key: str, value: str, function: str) -> Invalid:
-    """Go's words for text that is no value."""
-    return Invalid(f'failed to parse {key} value: {value} (strconv.{function}: parsing "{value}": invalid syntax)')
-
-
-def _check_numbers(options: Mapping[str, str]) -> None:
-    mtu = options.get(MTU, "0")
-    if not mtu.removeprefix("-").isdecimal():
-        raise _unparsed(MTU, mtu, "Atoi")
-    if not 0 <= int(mtu) <= 65535:
-        raise Invalid(f"invalid MTU number: {mtu}")
-    address = options.get(gateways.HOST_BINDING)
-    try:
-        ip_address(address or "0.0.0.0")
-    except ValueError:
-        raise Invalid(f"failed to parse {gateways.HOST_BINDING} value: {address} (nil ip)") from None
-
-
 def bridge_spec(network: Network, mtu: int) -> BridgeSpec:
     """The bridge of a network. Its addresses are the gateways of the pools."""
     addresses = []
     for pool in network.pools:
         six = ":" in pool.subnet
-        if not pool.gateway or (not six and ruleset.flag(network.options, INHIBIT_IPV4, default=False)):
-            continue
-        if network.options.get(GATEWAY_MODE_6 if six else GATEWAY_MODE_4) == "isolated":
+        inhibited = not six and options.flag(network.options, options.INHIBIT_IPV4, default=False)
+        if not pool.gateway or inhibited or options.mode(network, six=six) == "isolated":
             continue
         addresses.append(f"{pool.gateway}/{pool.subnet.split('/')[1]}")
     if any(":" in address for address in addresses):
@@ -95,6 +48,11 @@ def bridge_spec(network: Network, mtu: int) -> BridgeSpec:
     ]
     if not network.enable_ipv6:
         sysctls.append((f"net/ipv6/conf/{network.bridge}/disable_ipv6", "1"))
+    if not options.icc(network) and options.flag(network.options, options.DEFAULT_BRIDGE, default=False):
+        # Ports do not hear each other's ARP, yet links (--link) lead from one to the other: the host answers for all
+        # (RFC 3069) and forwards what a link allows. It must not tell them of a shorter way.
+        sysctls += [(f"net/ipv4/conf/{network.bridge}/proxy_arp_pvlan", "1"),
+                    (f"net/ipv4/conf/{network.bridge}/send_redirects", "0")]
     return BridgeSpec(
         name=network.bridge,
         addresses=tuple(addresses),
@@ -110,6 +68,7 @@ def veth_spec(network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) 
     sysctls = [(f"net/ipv6/conf/{inner}/disable_ipv6", "0" if endpoint.ipv6 else "1")]
     if endpoint.ipv6:
         sysctls.append((f"net/ipv6/conf/{inner}/accept_ra", "0"))
+    sysctls += options.sysctls(endpoint.config.driver_opts or {}, inner)
     return VethSpec(
         host_name=endpoint.host_name,
         ifname=inner,
@@ -118,8 +77,8 @@ def veth_spec(network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) 
         mac=endpoint.mac,
         mtu=network_mtu(network, mtu),
         addresses=(*(address for address in (endpoint.ipv4, endpoint.ipv6) if address), *link_local(endpoint)),
-        isolated=not ruleset.icc(network),
-        hairpin=True,
+        isolated=not options.icc(network),
+        hairpin=options.icc(network),
         sysctls=tuple(sysctls),
     )
 
@@ -141,7 +100,7 @@ def has_ipv6(sysctls: Mapping[str, str] | None) -> bool:
 
 def network_mtu(network: Network, default: int) -> int:
     """Bytes; the network's own option, else what the daemon was told or found at its uplink."""
-    text = network.options.get(MTU, "")
+    text = network.options.get(options.MTU, "")
     return int(text) if text and int(text) else default
 
 

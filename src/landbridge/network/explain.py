@@ -89,7 +89,8 @@ def _published(world: World, target: Target) -> tuple[Sandbox, Binding] | None:
     candidates = []
     for sandbox in world.sandboxes.values():
         for binding in sandbox.published:
-            if not binding.host_port <= target.port <= binding.last or binding.port.proto != target.proto:
+            held = 0 < binding.host_port <= target.port <= binding.last
+            if not held or binding.port.proto != target.proto:
                 continue
             if (":" in binding.host_ip) != six:
                 continue

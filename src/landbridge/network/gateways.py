@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from landbridge.model.link import RouteSpec
 from landbridge.model.network import Endpoint, Network
-
-HOST_BINDING = "com.docker.network.bridge.host_binding_ipv4"
+from landbridge.network import options
 
 
 def ranked(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tuple[Endpoint, ...]:
@@ -25,24 +24,61 @@ def ranked(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tu
 
 
 class Lead(NamedTuple):
-    """Where published ports lead: bare IPv4 and IPv6 address (empty: none), and the network's own host address."""
+    """Where published ports lead: bare IPv4 and IPv6 address (empty: none), and the network's own host address.
+
+    A family that is `routed` has no host ports: clients come to the address itself. `open` are all addresses at which
+    published ports may be reached without the host's ports, those of other networks included.
+    """
 
     four: str = ""
     six: str = ""
     host_ip: str = ""
+    routed4: bool = False
+    routed6: bool = False
+    open: tuple[str, ...] = ()
 
 
 def lead(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> Lead:
     """Per family the best ranked endpoint with a gateway.
 
-    Only networks with a way out carry published ports, as in Docker: an internal one has none. `host_ip` is an
-    option of the first such network: the host address of ports published without one.
+    Only networks with a way out carry published ports, as in Docker: an internal one has none unless its option says
+    so, and then for this host alone. `host_ip` is the option of the first such network: the host address of ports
+    published without one.
     """
-    able = [one for one in endpoints if one.active and not networks[one.network].internal]
-    able = [one for one in ranked(able, networks) if one.gateway4 or one.gateway6]
-    four = next((one.ipv4.split("/")[0] for one in able if one.gateway4), "")
-    six = next((one.ipv6.split("/")[0] for one in able if one.gateway6), "")
-    return Lead(four, six, networks[able[0].network].options.get(HOST_BINDING, "") if able else "")
+    able = [one for one in ranked((one for one in endpoints if one.active), networks) if _carries(one, networks)]
+    four = next((one for one in able if one.gateway4 or (one.ipv4 and networks[one.network].internal)), None)
+    six = next((one for one in able if one.gateway6 or (one.ipv6 and networks[one.network].internal)), None)
+    if not able:
+        return Lead()
+    first = networks[able[0].network]
+    return Lead(
+        four=bare(four.ipv4) if four else "",
+        six=bare(six.ipv6) if six else "",
+        host_ip="127.0.0.1" if first.internal else first.options.get(options.HOST_BINDING, ""),
+        routed4=four is not None and options.mode(networks[four.network], six=False) == "routed",
+        routed6=six is not None and options.mode(networks[six.network], six=True) == "routed",
+        open=tuple(address for one in able for address in _open_addresses(networks[one.network], one)),
+    )
+
+
+def _carries(endpoint: Endpoint, networks: Mapping[str, Network]) -> bool:
+    """Whether published ports may lead to an endpoint."""
+    network = networks[endpoint.network]
+    if network.internal:
+        return options.flag(network.options, options.PUBLISH_INTERNAL, default=False)
+    return bool(endpoint.gateway4 or endpoint.gateway6)
+
+
+def bare(cidr: str) -> str:
+    """An address without its prefix length."""
+    return cidr.partition("/")[0]
+
+
+def _open_addresses(network: Network, endpoint: Endpoint) -> list[str]:
+    """Addresses at which published ports are reached directly: of a routed family, or from trusted interfaces."""
+    trusts = bool(options.trusted(network)) and not network.internal
+    pairs = ((endpoint.ipv4, False), (endpoint.ipv6, True))
+    return [bare(cidr) for cidr, six in pairs if cidr and (trusts or options.mode(network, six=six) == "routed")]
 
 
 def targets(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tuple[str, str]:

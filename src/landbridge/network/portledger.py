@@ -33,7 +33,7 @@ class PortLedger:
 
     def add(self, bindings: Iterable[Binding], owner: str) -> None:
         """`owner` publishes `bindings` from now on."""
-        for one in bindings:
+        for one in filter(lambda one: one.host_port, bindings):
             runs = self._runs.setdefault(one.port.proto, {}).setdefault(one.host_ip, [])
             insort(runs, (one.host_port, one.last, owner))
 

@@ -181,6 +181,32 @@ def _pick(want: Wanted, obstacles: _Obstacles, remembered: int, ephemeral: Ephem
     raise PortTaken(f"Bind for {where}:{port} failed: port is already allocated", owner)
 
 
+def routed(
+    wants: Iterable[Wanted], *, four: bool, six: bool, dual: bool
+) -> tuple[tuple[Wanted, ...], tuple[Binding, ...]]:
+    """What is left to publish on the host where a family's network is routed, and what is open at the container itself.
+
+    `dual`: the container has an IPv6 address; without one an IPv6 host address would lead to IPv4.
+    """
+    left: list[Wanted] = []
+    opened: list[Binding] = []
+    for want in wants:
+        kept = []
+        for ip in want.host_ips:
+            if six if ":" in ip and dual else four:
+                if dual or ":" not in ip:
+                    opened.append(Binding(port=want.port, host_ip=_any_like(ip), host_port=0, count=want.count))
+            else:
+                kept.append(ip)
+        if kept:
+            left.append(replace(want, host_ips=tuple(kept)))
+    return tuple(left), tuple(dict.fromkeys(opened))
+
+
+def _any_like(ip: str) -> str:
+    return ANY6 if ":" in ip else ANY4
+
+
 def carried(bindings: Iterable[Binding], four: str, six: str) -> tuple[Binding, ...]:
     """Those of `bindings` that can lead to a container with these addresses (empty: none of that family).
 

@@ -8,12 +8,13 @@ two must agree (a property the tests check). Nothing is ever parsed back from th
 Hooks and priorities (kernel: netfilter_ipv4.h, nf_tables): raw -300, dstnat -100, filter 0, srcnat 100.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from landbridge.model.network import Endpoint, Network, Sandbox
 from landbridge.model.ports import Binding
 from landbridge.model.world import World
-from landbridge.network import gateways
+from landbridge.network import gateways, options
+from landbridge.network.gateways import Lead
 from landbridge.network.steps import Element
 
 # name → nft type text. The order is the order of the rendered table.
@@ -22,8 +23,19 @@ CONTAINERS: dict[str, str] = {
     "same_network": "set type ifname . ifname",
     "subnets": "set type ipv4_addr . ifname; flags interval",
     "subnets6": "set type ipv6_addr . ifname; flags interval",
-    "masqueraded": "set type ifname",
     "internal": "set type ifname",
+    "masqueraded": "set type nf_proto . ifname",
+    "leaving_as": "map type ifname : ipv4_addr",
+    "leaving_as6": "map type ifname : ipv6_addr",
+    "unprotected": "set type nf_proto . ifname",
+    "routed": "set type nf_proto . ifname",
+    "trusted": "set type ifname . ifname",
+    "opened": "set type inet_proto . ipv4_addr . inet_service",
+    "opened_range": "set type inet_proto . ipv4_addr . inet_service; flags interval",
+    "opened6": "set type inet_proto . ipv6_addr . inet_service",
+    "opened6_range": "set type inet_proto . ipv6_addr . inet_service; flags interval",
+    "linked": "set type inet_proto . ipv4_addr . ipv4_addr . inet_service",
+    "allowed": "set type inet_proto . inet_service; flags interval",
     "publish_any": "map type inet_proto . inet_service : ipv4_addr . inet_service",
     "publish_addr": "map type inet_proto . ipv4_addr . inet_service : ipv4_addr . inet_service",
     "publish_range": "map type inet_proto . ipv4_addr . inet_service : ipv4_addr; flags interval",
@@ -37,9 +49,22 @@ _PORTS4 = "meta nfproto ipv4 meta l4proto { tcp, udp }"
 # carries both.
 _PORTS6 = "ip6 daddr != ::1 ip6 saddr != fe80::/10 meta l4proto { tcp, udp }"
 
-# chain → (hook line or empty, rules). `user` belongs to the user: it is created and never flushed.
+# What belongs to the user is created and never flushed: the chain every packet through the host meets first, and the
+# ports that lead to containers although the host's own firewall decides about all others (policy host-firewall).
 USER_CHAIN = "user"
-CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
+USER_SET = "allowed"
+
+Chains = Mapping[str, tuple[str, tuple[str, ...]]]
+"""Name → (hook line or empty, rules)."""
+
+_ANYWHERE = ("fib daddr type local jump publish",)
+# Not translated, a packet from outside goes on to the host itself: its input rules decide, the proxy relays.
+_HOST_DECIDES = (
+    "iifname @bridges fib daddr type local jump publish",
+    "meta l4proto . th dport @allowed fib daddr type local jump publish",
+)
+
+_CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
     USER_CHAIN: ("", ()),
     # Loopback addresses are reachable from other interfaces once route_localnet is on: close that here.
     "guard": (
@@ -57,18 +82,42 @@ CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
             f"{_PORTS6} dnat ip6 to meta l4proto . ip6 daddr . th dport map @publish6_range",
         ),
     ),
-    "prerouting": ("type nat hook prerouting priority -100; policy accept;", ("fib daddr type local jump publish",)),
-    "output": ("type nat hook output priority -100; policy accept;", ("fib daddr type local jump publish",)),
+    "prerouting": ("type nat hook prerouting priority -100; policy accept;", _ANYWHERE),
+    "output": ("type nat hook output priority -100; policy accept;", _ANYWHERE),
+    # Connections must not depend on ICMP "too big" where a container's MTU is larger than the way out; the kernel
+    # takes the smaller of both directions and never makes it larger (nft_rt, nft_exthdr).
+    "clamp": (
+        "",
+        (
+            "iifname @bridges tcp option maxseg size set rt mtu",
+            "oifname @bridges tcp option maxseg size set rt mtu",
+        ),
+    ),
+    "opened": (
+        "",
+        tuple(
+            f"meta l4proto {{ tcp, udp, sctp }} meta l4proto . {ip} daddr . th dport @{name} accept"
+            for ip, name in (("ip", "opened"), ("ip", "opened_range"), ("ip6", "opened6"), ("ip6", "opened6_range"))
+        ),
+    ),
+    "routed_network": ("", ("meta l4proto { icmp, ipv6-icmp } accept", "jump opened")),
     "forward": (
         "type filter hook forward priority 0; policy accept;",
         (
+            "tcp flags & (syn | rst) == syn jump clamp",
             "jump user",
             "iifname . oifname @same_network accept",
             "iifname @internal counter drop",
             "oifname @internal counter drop",
-            "oifname @bridges ct state established,related accept",
-            "oifname @bridges ct status dnat accept",
-            "oifname @bridges counter drop",
+            # Not to us: other programs' business. From here on everything goes to one of our bridges.
+            "oifname != @bridges accept",
+            "ct state established,related accept",
+            "ct status dnat accept",
+            "meta nfproto . oifname @unprotected accept",
+            "meta nfproto . oifname @routed jump routed_network",
+            "iifname . oifname @trusted jump opened",
+            "meta l4proto . ip saddr . ip daddr . th dport @linked accept",
+            "counter drop",
         ),
     ),
     "postrouting": (
@@ -79,12 +128,24 @@ CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
             "ip saddr . oifname @subnets ct status dnat masquerade",
             "ip6 saddr . oifname @subnets6 ct status dnat masquerade",
             "oifname @bridges ip saddr 127.0.0.0/8 masquerade",
-            "iifname @masqueraded oifname != @bridges masquerade",
+            "oifname @bridges accept",
+            "snat ip to iifname map @leaving_as",
+            "snat ip6 to iifname map @leaving_as6",
+            "meta nfproto . iifname @masqueraded masquerade",
         ),
     ),
 }
 
-TRUE = ("1", "t", "T", "true", "TRUE", "True")
+POLICIES = ("open", "host-firewall", "local")
+
+
+def chains(policy: str = "open") -> Chains:
+    """The constant chains. Under ``host-firewall`` only `allowed` ports are led to containers from outside."""
+    if policy != "host-firewall":
+        return _CHAINS
+    hook, _ = _CHAINS["prerouting"]
+    return {**_CHAINS, "prerouting": (hook, _HOST_DECIDES)}
+
 
 ANY_HOST = ("0.0.0.0", "::")
 
@@ -100,30 +161,32 @@ def network_elements(network: Network) -> tuple[Element, ...]:
         return ()
     name = f'"{network.bridge}"'
     found = [Element("bridges", name)]
-    if icc(network):
+    if options.icc(network):
         found.append(Element("same_network", f"{name} . {name}"))
-        for pool in network.pools:
-            found.append(Element("subnets6" if ":" in pool.subnet else "subnets", f"{pool.subnet} . {name}"))
+    for pool in network.pools:
+        found.append(Element("subnets6" if ":" in pool.subnet else "subnets", f"{pool.subnet} . {name}"))
     if network.internal:
         found.append(Element("internal", name))
-    elif masquerades(network):
-        found.append(Element("masqueraded", name))
+        return tuple(found)
+    for six, family in ((False, "ipv4"), (True, "ipv6")):
+        found += _family_elements(network, name, family, six=six)
+    found += [Element("trusted", f'"{other}" . {name}') for other in options.trusted(network)]
     return tuple(found)
 
 
-def flag(options: Mapping[str, str], key: str, *, default: bool) -> bool:
-    """An option that is a Go boolean (strconv.ParseBool); `default` when absent."""
-    return options[key] in TRUE if key in options else default
-
-
-def icc(network: Network) -> bool:
-    """True when containers of this network may talk to each other (Docker's enable_icc)."""
-    return flag(network.options, "com.docker.network.bridge.enable_icc", default=True)
-
-
-def masquerades(network: Network) -> bool:
-    """True when outgoing connections are hidden behind the host (Docker's enable_ip_masquerade)."""
-    return flag(network.options, "com.docker.network.bridge.enable_ip_masquerade", default=True)
+def _family_elements(network: Network, name: str, family: str, *, six: bool) -> Iterator[Element]:
+    """What leaves the network as what, and what may enter it."""
+    mode = options.mode(network, six=six)
+    if mode == "routed":
+        yield Element("routed", f"{family} . {name}")
+    elif options.masquerades(network):
+        address = network.options.get(options.HOST_IPV6 if six else options.HOST_IPV4, "")
+        if address:
+            yield Element("leaving_as6" if six else "leaving_as", name, address)
+        else:
+            yield Element("masqueraded", f"{family} . {name}")
+    if mode == "nat-unprotected":
+        yield Element("unprotected", f"{family} . {name}")
 
 
 def binding_elements(bindings: Iterable[Binding], ipv4: str, ipv6: str) -> tuple[Element, ...]:
@@ -136,7 +199,7 @@ def binding_elements(bindings: Iterable[Binding], ipv4: str, ipv6: str) -> tuple
     for binding in bindings:
         six = ":" in binding.host_ip
         target = ipv6 if six else ipv4
-        if binding.port.proto not in ("tcp", "udp") or not target or binding.host_ip == "::1":
+        if binding.port.proto not in ("tcp", "udp") or not target or binding.host_ip == "::1" or not binding.host_port:
             continue
         if binding.count >= RANGE_FROM and binding.port.number == binding.host_port:
             found.append(_range_element(binding, target))
@@ -161,12 +224,42 @@ def _port_element(binding: Binding, target: str) -> Element:
     return Element(f"{name}_addr", f"{binding.port.proto} . {binding.host_ip} . {binding.host_port}", value)
 
 
+def opened_elements(bindings: Iterable[Binding], addresses: Iterable[str]) -> tuple[Element, ...]:
+    """The elements that let clients come to published ports at the container's own `addresses`."""
+    runs = _container_ports(bindings)
+    found: list[Element] = []
+    for address in addresses:
+        name = "opened6" if ":" in address else "opened"
+        for proto, first, last in runs:
+            if last - first + 1 >= RANGE_FROM:
+                found.append(Element(f"{name}_range", f"{proto} . {address} . {first}-{last}"))
+            else:
+                found += [Element(name, f"{proto} . {address} . {number}") for number in range(first, last + 1)]
+    return tuple(found)
+
+
+def _container_ports(bindings: Iterable[Binding]) -> list[tuple[str, int, int]]:
+    """(protocol, first, last) of what is published, each port once: intervals of a set must not overlap."""
+    spans = sorted({(one.port.proto, one.port.number, one.port.number + one.count - 1) for one in bindings})
+    joined: list[tuple[str, int, int]] = []
+    for proto, first, last in spans:
+        if joined and joined[-1][0] == proto and first <= joined[-1][2] + 1:
+            joined[-1] = (proto, joined[-1][1], max(joined[-1][2], last))
+        else:
+            joined.append((proto, first, last))
+    return joined
+
+
+def published_elements(bindings: Sequence[Binding], lead: Lead) -> tuple[Element, ...]:
+    """All elements of published ports that lead where `lead` says."""
+    return (*binding_elements(bindings, lead.four, lead.six), *opened_elements(bindings, lead.open))
+
+
 def sandbox_elements(
     sandbox: Sandbox, endpoints: Iterable[Endpoint], networks: Mapping[str, Network]
 ) -> tuple[Element, ...]:
     """The elements of a sandbox's published ports, led to its gateway endpoint per family."""
-    four, six = gateways.targets(endpoints, networks)
-    return binding_elements(sandbox.published, four, six)
+    return published_elements(sandbox.published, gateways.lead(endpoints, networks))
 
 
 def elements(world: World) -> tuple[Element, ...]:

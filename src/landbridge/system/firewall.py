@@ -21,5 +21,9 @@ class Firewall:
     def exists(self) -> bool:
         return self._nft.table_exists("inet", self._table)
 
+    def listing(self, kind: str, name: str) -> str:
+        """A chain or set of the table as nft prints it; empty when it is not there. Raises: Internal."""
+        return self._nft.listing(kind, "inet", self._table, name)
+
     def close(self) -> None:
         self._nft.close()

@@ -14,10 +14,13 @@ from landbridge.system.netlink import Netlink
 
 
 class HostKernel:
-    """Satisfies `engine.effects.Kernel`. `netns_dir` is where this instance pins its namespaces."""
+    """Satisfies `engine.effects.Kernel`.
 
-    def __init__(self, netns_dir: str) -> None:
-        self._netlink = Netlink()
+    `netns_dir` is where this instance pins its namespaces, `owner` the alias of the bridges it makes.
+    """
+
+    def __init__(self, netns_dir: str, owner: str) -> None:
+        self._netlink = Netlink(owner=owner)
         self._conntrack = Conntrack()
         self._netns_dir = netns_dir
         self._lock = Lock()

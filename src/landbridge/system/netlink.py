@@ -19,7 +19,7 @@ from landbridge.model.link import BridgeSpec, LinkCounters, LinkFact, RouteFact,
 from landbridge.system import netns, nlwire, rtnl, sysctl
 from landbridge.system.nlsocket import Channel, NetlinkError, Request, open_channel
 
-OWNER = "landbridge"  # the alias (ip -d link) of every bridge made here; tells ours from an adopted one
+OWNER = "landbridge"  # the alias (ip -d link) of a bridge made here when nobody gives another
 
 _GONE = (errno.ENODEV,)
 _NEW = nlwire.NLM_F_CREATE | nlwire.NLM_F_EXCL
@@ -30,9 +30,11 @@ Adopted = Literal["made", "ours", "foreign"]
 class Netlink:
     """rtnetlink in the calling thread's namespace, or in a pinned one with `inside`."""
 
-    def __init__(self, channel: Channel | None = None, path: str = "") -> None:
+    def __init__(self, channel: Channel | None = None, path: str = "", *, owner: str = OWNER) -> None:
+        """`owner` is the alias that tells bridges made here from adopted ones."""
         self._channel = channel or open_channel()
         self._path = path
+        self._owner = owner
 
     @classmethod
     def inside(cls, path: str) -> "Netlink":
@@ -59,7 +61,7 @@ class Netlink:
     def ensure_bridge(self, spec: BridgeSpec) -> Adopted:
         """Make the bridge, or bring an existing one in line; it is up afterwards.
 
-        A bridge made here carries the alias `OWNER` and is kept exactly as `spec` says. Any other bridge is
+        A bridge made here carries the owner's alias and is kept exactly as `spec` says. Any other bridge is
         adopted: it gets the missing addresses and sysctls and is brought up, while its MTU, MAC and further
         addresses stay. Says which of the three it was. A bridge made without `spec.mac` gets a random address
         of its own, so that it does not change with the first or last port.
@@ -73,7 +75,7 @@ class Netlink:
         fact = rtnl.links([body], ())[0]
         if fact.kind != "bridge":
             raise Conflict(f"{spec.name} exists and is not a bridge")
-        if fact.alias != OWNER:
+        if fact.alias != self._owner:
             how = "foreign"
         try:
             self._shape_bridge(spec, fact, foreign=how == "foreign")
@@ -86,14 +88,14 @@ class Netlink:
     def remove_bridge(self, name: str) -> None:
         """Remove the bridge if it was made here; an adopted one stays as it is. Twice is fine."""
         body = self._find(name)
-        if body is not None and rtnl.links([body], ())[0].alias == OWNER:
+        if body is not None and rtnl.links([body], ())[0].alias == self._owner:
             self.remove_link(name)
 
     def _make_bridge(self, spec: BridgeSpec) -> None:
         body = rtnl.new_bridge(spec.name, spec.mac or _random_mac(), spec.mtu)
         self._channel.ask(Request(f"create bridge {spec.name}", rtnl.RTM_NEWLINK, body, _NEW))
         # Not in one batch with the above: a bridge somebody else made meanwhile must not get our mark.
-        self._channel.ask(_change(f"alias of {spec.name}", rtnl.with_alias(spec.name, OWNER)))
+        self._channel.ask(_change(f"alias of {spec.name}", rtnl.with_alias(spec.name, self._owner)))
 
     def _shape_bridge(self, spec: BridgeSpec, fact: LinkFact, *, foreign: bool) -> None:
         self._write_sysctls(spec.sysctls)

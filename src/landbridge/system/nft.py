@@ -7,6 +7,7 @@ libnftables has state of its own below its contexts, so one lock serves all call
 """
 
 import ctypes
+import errno
 import os
 import re
 import threading
@@ -62,6 +63,16 @@ class Nft:
             raise NotFound(f"no nftables table {family} {name}")
         with self._lock:
             return self._context.run(f"list table {family} {name}")
+
+    def listing(self, kind: str, family: str, table: str, name: str) -> str:
+        """One chain or set as nft prints it, which nft can read again; empty when there is none. Raises: Internal."""
+        try:
+            with self._lock:
+                return self._context.run(f"list {kind} {family} {table} {name}")
+        except Internal as error:
+            if os.strerror(errno.ENOENT) in error.message:
+                return ""
+            raise
 
     def tables(self) -> tuple[tuple[str, str], ...]:
         """(family, name) of every table."""

@@ -148,7 +148,7 @@ async def test_an_interface_name_asked_for_is_given_or_refused(rig: Rig) -> None
     await rig.run("web", net="one", endpoints=(EndpointConfig(network="one"), EndpointConfig(network="two", driver_opts=ifname)))
     assert (rig.endpoint("web", "one").ifname, rig.endpoint("web", "two").ifname) == ("eth1", "eth0")
     await rig.network("three")
-    with pytest.raises(Conflict, match="interface name eth0 is in use"):
+    with pytest.raises(Conflict, match='error renaming interface to "eth0": file exists'):
         await rig.connect("three", "web", driver_opts=ifname)
 
 

@@ -99,6 +99,7 @@ async def test_what_carries_our_mark_and_is_nobodys_goes_and_the_rest_stays(rig:
     foreign = ("docker0", "lb-0", "lbv-abc", "lbcafe-1")
     for name in (*foreign, INSTANCE.bridge_prefix + "gone"):
         rig.kernel.bridges[name] = BridgeSpec(name=name)
+    rig.kernel.foreign |= set(foreign)
     rig.kernel.pins["/run/x/netns/gone"] = 1
     await rig.again()
     for name in foreign:

@@ -3,8 +3,9 @@
 import pytest
 
 from landbridge.errors import Conflict, Forbidden, Internal, Invalid, LandbridgeError, NotFound
-from landbridge.model.link import RouteFact
+from landbridge.model.link import BridgeSpec, RouteFact
 from landbridge.model.network import IpamPool, NetworkRequest
+from landbridge.network import options
 from rig import Rig, engine_test
 
 
@@ -46,10 +47,10 @@ async def test_both_families_are_chosen(rig: Rig) -> None:
         (NetworkRequest(name="net", ipam_driver="dhcp"), NotFound, 'plugin "dhcp" not found'),
         (NetworkRequest(name="net", scope="swarm"), Forbidden, "swarm"),
         (NetworkRequest(name="net", enable_ipv4=False), Invalid, "IPv4 or IPv6 must be enabled"),
-        (NetworkRequest(name="net", config_from="none"), LandbridgeError, "none"),
+        (NetworkRequest(name="net", config_from="none"), NotFound, 'configuration network "none" does not exist'),
         (NetworkRequest(name="net", pools=(IpamPool(subnet="10.0.0.1/8"),)), Invalid, "it should be 10.0.0.0/8"),
         (NetworkRequest(name="net", pools=(IpamPool(subnet="172.17.0.0/24"),)), Forbidden, "Pool overlaps"),
-        (NetworkRequest(name="net", options={"com.docker.network.bridge.name": "x" * 16}), Invalid, "longer than 15"),
+        (NetworkRequest(name="net", options={"com.docker.network.bridge.name": "x" * 16}), Invalid, "at most 15 characters"),
         (NetworkRequest(name="net", options={"com.docker.network.bridge.enable_icc": "si"}), Invalid, "failed to parse"),
     ],
 )  # fmt: skip
@@ -80,12 +81,16 @@ async def test_a_template_and_what_is_made_from_it(rig: Rig) -> None:
     assert set(rig.kernel.bridges) == {rig.state.network("bridge").bridge}
     made = await rig.network("net", config_from="template")
     assert made.pools[0].subnet == "10.5.0.0/24"
-    with pytest.raises(Forbidden, match="configuration network 'template' is in use"):
+    with pytest.raises(Forbidden, match='configuration network "template" is in use'):
         await rig.networks.remove("template")
-    with pytest.raises(Invalid, match="user-specified configurations are not supported"):
+    with pytest.raises(Forbidden, match="user specified configurations are not supported"):
         await rig.network("more", "10.6.0.0/24", config_from="template")
+    with pytest.raises(Forbidden, match="network driver options are not supported"):
+        await rig.network("more", options={"a": "b"}, config_from="template")
+    with pytest.raises(Forbidden, match="cannot depend on another configuration network"):
+        await rig.network("more", config_only=True, config_from="template")
     await rig.create("web", net="template")
-    with pytest.raises(Forbidden, match="cannot attach to config-only network"):
+    with pytest.raises(Forbidden, match="cannot create endpoint on configuration-only network"):
         await rig.lifecycle.start("web")
     await rig.networks.remove("net")
     await rig.networks.remove("template")
@@ -135,3 +140,36 @@ async def test_hundreds_of_networks(rig: Rig) -> None:
     for number in range(200):
         await rig.network(f"n{number}")
     assert len(rig.kernel.bridges) == 201
+
+
+@engine_test
+async def test_a_bridge_that_was_there_is_used_and_stays(rig: Rig) -> None:
+    rig.kernel.bridges["br-lan"] = BridgeSpec(name="br-lan")
+    rig.kernel.foreign.add("br-lan")
+    made = await rig.network("net", options={options.NAME: "br-lan"})
+    assert made.foreign_bridge
+    await rig.networks.remove("net")
+    assert not [one for one in rig.firewall.elements if "br-lan" in one[1]]
+    assert rig.kernel.bridges.pop("br-lan").addresses, "it got the gateway's address"
+    ours = await rig.network("net", options={options.NAME: "br-mine"})
+    assert not ours.foreign_bridge
+    await rig.networks.remove("net")
+    assert "br-mine" not in rig.kernel.bridges
+
+
+@engine_test
+async def test_a_bridge_of_a_name_of_its_own_left_by_a_crash_goes(rig: Rig) -> None:
+    rig.kernel.bridges["mybr"] = BridgeSpec(name="mybr")
+    await rig.again()
+    assert "mybr" not in rig.kernel.bridges
+
+
+@engine_test
+async def test_nobody_has_a_gateway_on_an_isolated_network(rig: Rig) -> None:
+    given = {options.GATEWAY_MODE_4: "isolated"}
+    made = await rig.network("net", "10.7.0.0/31", internal=True, options=given)
+    assert made.pools[0].gateway == ""
+    assert rig.kernel.bridges[made.bridge].addresses == ()
+    await rig.run("one", net="net")
+    await rig.run("two", net="net")
+    assert {rig.ip("one", "net"), rig.ip("two", "net")} == {"10.7.0.0", "10.7.0.1"}

@@ -2,9 +2,9 @@
 
 import pytest
 
-from landbridge.errors import Invalid
-from landbridge.model.network import IpamPool, NetworkRequest
-from landbridge.network import bridge, ruleset
+from landbridge.model.config import EndpointConfig
+from landbridge.model.network import IpamPool
+from landbridge.network import bridge, options, ruleset
 from landbridge.network.bridge import BridgeDriver
 from landbridge.network.steps import Bridge, Rules, Veth
 from worlds import container, endpoint, network, sandbox
@@ -15,41 +15,18 @@ MASQUERADE = "com.docker.network.bridge.enable_ip_masquerade"
 MTU = "com.docker.network.driver.mtu"
 
 
-@pytest.mark.parametrize(
-    ("options", "text"),
-    [
-        ({ICC: "yes"}, "failed to parse com.docker.network.bridge.enable_icc value: yes .*ParseBool"),
-        ({MTU: "big"}, "failed to parse com.docker.network.driver.mtu value: big .*Atoi"),
-        ({MTU: "-1"}, "invalid MTU number: -1"), ({MTU: "65536"}, "invalid MTU number: 65536"),
-        ({"com.docker.network.bridge.host_binding_ipv4": "here"}, "value: here .nil ip."),
-        ({"com.docker.network.bridge.name": "a-name-too-long-for-it"}, "longer than 15 characters"),
-        ({"com.docker.network.bridge.gateway_mode_ipv4": "open"}, "unknown gateway mode open"),
-        ({"com.docker.network.bridge.gateway_mode_ipv6": "isolated"}, "can only be used for an internal network"),
-    ],
-)  # fmt: skip
-def test_refused(options: dict[str, str], text: str) -> None:
-    with pytest.raises(Invalid, match=text):
-        DRIVER.check(NetworkRequest(name="net", options=options))
-
-
-def test_accepted() -> None:
-    DRIVER.check(NetworkRequest(name="net", options={ICC: "0", MASQUERADE: "F", MTU: "1400"}))
-    DRIVER.check(NetworkRequest(
-        name="net", internal=True, options={"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}))  # fmt: skip
-
-
 @pytest.mark.parametrize("text", ["0", "f", "F", "false", "FALSE", "False"])
 def test_every_way_to_say_no(text: str) -> None:
     closed = network("net", options={ICC: text, MASQUERADE: text})
-    assert not ruleset.icc(closed)
-    assert not ruleset.masquerades(closed)
+    assert not options.icc(closed)
+    assert not options.masquerades(closed)
 
 
 @pytest.mark.parametrize("text", ["1", "t", "T", "true", "TRUE", "True"])
 def test_every_way_to_say_yes(text: str) -> None:
     open_ = network("net", options={ICC: text, MASQUERADE: text})
-    assert ruleset.icc(open_)
-    assert ruleset.masquerades(open_)
+    assert options.icc(open_)
+    assert options.masquerades(open_)
 
 
 def test_a_network_is_a_bridge_and_its_rules() -> None:
@@ -66,10 +43,10 @@ def test_addresses_of_the_bridge() -> None:
     both = (IpamPool(subnet="10.1.0.0/24", gateway="10.1.0.1"), IpamPool(subnet="fd00::/64", gateway="fd00::1"))
     dual = network("net", pools=both, enable_ipv6=True)
     assert bridge.bridge_spec(dual, 1500).addresses == ("10.1.0.1/24", "fd00::1/64", "fe80::1/64")
-    bare = network("net", pools=both, enable_ipv6=True, options={bridge.INHIBIT_IPV4: "true"})
+    bare = network("net", pools=both, enable_ipv6=True, options={options.INHIBIT_IPV4: "true"})
     assert "10.1.0.1/24" not in bridge.bridge_spec(bare, 1500).addresses
-    isolated = {bridge.GATEWAY_MODE_4: "isolated", bridge.GATEWAY_MODE_6: "isolated"}
-    assert bridge.bridge_spec(network("net", pools=both, enable_ipv6=True, options=isolated), 1500).addresses == ()
+    alone = {options.GATEWAY_MODE_4: "isolated", options.GATEWAY_MODE_6: "isolated"}
+    assert bridge.bridge_spec(network("net", pools=both, enable_ipv6=True, options=alone), 1500).addresses == ()
 
 
 def test_the_networks_own_mtu_wins() -> None:
@@ -85,15 +62,34 @@ def test_an_endpoint_is_a_veth_pair() -> None:
     assert isinstance(step, Veth)
     spec = step.spec
     assert (spec.host_name, spec.ifname, spec.sandbox, spec.bridge) == (here.host_name, "eth0", box.path, net.bridge)
-    assert (spec.mac, spec.addresses, spec.isolated, spec.hairpin) == (here.mac, ("172.18.0.2/20",), True, True)
+    assert (spec.mac, spec.addresses, spec.isolated, spec.hairpin) == (here.mac, ("172.18.0.2/20",), True, False)
     assert spec.sysctls == (("net/ipv6/conf/eth0/disable_ipv6", "1"),)
     here = endpoint(web, net, "172.18.0.2/20", ipv6="fd00::2/64")
     six = bridge.veth_spec(network("six", enable_ipv6=True), here, box, 1500)
     assert ("net/ipv6/conf/eth0/disable_ipv6", "0") in six.sysctls
-    assert not six.isolated
+    assert (six.isolated, six.hairpin) == (False, True)
 
 
 def test_only_net_sysctls_are_the_sandboxs() -> None:
     spec = bridge.sandbox_spec(sandbox(container("web")), {"net.core.somaxconn": "9", "net/ipv4/ip_forward": "1",
                                                            "kernel.shmmax": "1"})
     assert spec.sysctls == (("net/core/somaxconn", "9"), ("net/ipv4/ip_forward", "1"))
+
+
+def test_settings_of_one_interface_follow_ours() -> None:
+    web = container("web")
+    config = EndpointConfig(
+        network="net", driver_opts={options.SYSCTLS: "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.ifname.accept_ra=2"},
+    )  # fmt: skip
+    here = endpoint(web, network("net"), "172.18.0.2/20", ifname="lan.5", config=config)
+    spec = bridge.veth_spec(network("net"), here, sandbox(web), 1500)
+    assert spec.sysctls[-2:] == (("net/ipv4/conf/lan.5/log_martians", "1"), ("net/ipv6/conf/lan.5/accept_ra", "2"))
+
+
+def test_the_default_bridge_answers_for_ports_that_must_not_hear_each_other() -> None:
+    name = network("net").bridge
+    arp = (f"net/ipv4/conf/{name}/proxy_arp_pvlan", "1")
+    closed = {options.ICC: "false", options.DEFAULT_BRIDGE: "true"}
+    assert arp in bridge.bridge_spec(network("net", options=closed), 1500).sysctls
+    assert arp not in bridge.bridge_spec(network("net", options={options.ICC: "false"}), 1500).sysctls
+    assert arp not in bridge.bridge_spec(network("net", options={options.DEFAULT_BRIDGE: "true"}), 1500).sysctls

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 import worlds
 from landbridge.model.ports import Binding, Port
-from landbridge.network import nfttext, ruleset
-from landbridge.network.bridge import ICC, MASQUERADE
+from landbridge.network import nfttext, options, ruleset
+from landbridge.network.gateways import Lead
 from landbridge.network.steps import Element, Rules
 
 NET = worlds.network("net")
@@ -21,23 +21,75 @@ def binding(ip: str, host: int, port: int = 80, proto: str = "tcp", count: int =
     return Binding(port=Port(port, proto), host_ip=ip, host_port=host, count=count)
 
 
-def test_a_network_is_four_elements_whatever_lives_on_it() -> None:
+def test_a_network_is_a_handful_of_elements_whatever_lives_on_it() -> None:
     assert set(ruleset.network_elements(NET)) == {
         Element("bridges", BRIDGE),
         Element("same_network", f"{BRIDGE} . {BRIDGE}"),
         Element("subnets", f"172.18.0.0/20 . {BRIDGE}"),
-        Element("masqueraded", BRIDGE),
+        Element("masqueraded", f"ipv4 . {BRIDGE}"),
+        Element("masqueraded", f"ipv6 . {BRIDGE}"),
     }
 
 
+def kinds(**rest: object) -> set[str]:
+    return {one.container for one in ruleset.network_elements(replace(NET, **rest))}
+
+
 def test_internal_networks_have_no_way_out() -> None:
-    found = {one.container for one in ruleset.network_elements(replace(NET, internal=True))}
-    assert found == {"bridges", "same_network", "subnets", "internal"}
+    assert kinds(internal=True) == {"bridges", "same_network", "subnets", "internal"}
 
 
 def test_options_switch_icc_and_masquerade_off() -> None:
-    options = {ICC: "false", MASQUERADE: "false"}
-    assert {one.container for one in ruleset.network_elements(replace(NET, options=options))} == {"bridges"}
+    # The subnet stays: a neighbour's published port is reached through the host.
+    assert kinds(options={options.ICC: "false", options.MASQUERADE: "false"}) == {"bridges", "subnets"}
+
+
+def of_mode(four: str, six: str) -> set[Element]:
+    given = {options.GATEWAY_MODE_4: four, options.GATEWAY_MODE_6: six}
+    found = set(ruleset.network_elements(replace(NET, options=given)))
+    return {one for one in found if one.container in ("masqueraded", "routed", "unprotected")}
+
+
+def test_gateway_modes_are_per_family() -> None:
+    assert of_mode("routed", "nat") == {
+        Element("routed", f"ipv4 . {BRIDGE}"), Element("masqueraded", f"ipv6 . {BRIDGE}")}  # fmt: skip
+    assert of_mode("nat-unprotected", "routed") == {
+        Element("masqueraded", f"ipv4 . {BRIDGE}"), Element("unprotected", f"ipv4 . {BRIDGE}"),
+        Element("routed", f"ipv6 . {BRIDGE}")}  # fmt: skip
+
+
+def test_a_network_may_leave_as_an_address_of_its_own() -> None:
+    given = {options.HOST_IPV4: "192.0.2.7", options.HOST_IPV6: "2001:db8::7"}
+    found = set(ruleset.network_elements(replace(NET, options=given)))
+    assert {Element("leaving_as", BRIDGE, "192.0.2.7"), Element("leaving_as6", BRIDGE, "2001:db8::7")} <= found
+    assert not [one for one in found if one.container == "masqueraded"]
+    assert not kinds(options={**given, options.MASQUERADE: "0"}) & {"leaving_as", "leaving_as6", "masqueraded"}
+
+
+def test_trusted_interfaces_are_pairs_with_the_bridge() -> None:
+    found = ruleset.network_elements(replace(NET, options={options.TRUSTED: "eth1:wg0"}))
+    assert [one.key for one in found if one.container == "trusted"] == [f'"eth1" . {BRIDGE}', f'"wg0" . {BRIDGE}']
+
+
+def test_ports_open_at_the_container_itself() -> None:
+    bindings = (binding("0.0.0.0", 8080), binding("::", 8080), binding("0.0.0.0", 0, 90, "udp", 2))
+    assert set(ruleset.opened_elements(bindings, ["172.18.0.2", "fd00::2"])) == {
+        Element("opened", "tcp . 172.18.0.2 . 80"), Element("opened", "udp . 172.18.0.2 . 90"),
+        Element("opened", "udp . 172.18.0.2 . 91"), Element("opened6", "tcp . fd00::2 . 80"),
+        Element("opened6", "udp . fd00::2 . 90"), Element("opened6", "udp . fd00::2 . 91"),
+    }  # fmt: skip
+
+
+def test_open_ranges_never_overlap() -> None:
+    bindings = (binding("0.0.0.0", 1000, 100, count=100), binding("0.0.0.0", 3000, 150, count=100), binding("::", 9, 250))
+    assert ruleset.opened_elements(bindings, ["172.18.0.2"]) == (
+        Element("opened_range", "tcp . 172.18.0.2 . 100-250"),
+    )
+
+
+def test_a_routed_port_is_open_and_leads_nowhere_from_the_host() -> None:
+    lead = Lead(four="172.18.0.2", routed4=True, open=("172.18.0.2",))
+    assert ruleset.published_elements([binding("0.0.0.0", 0)], lead) == (Element("opened", "tcp . 172.18.0.2 . 80"),)
 
 
 def test_bindings_go_to_the_map_of_their_address() -> None:
@@ -122,8 +174,35 @@ def test_a_change_is_one_command_per_map_and_removes_first() -> None:
 
 
 def test_the_users_chain_is_declared_and_never_flushed() -> None:
-    text = nfttext.full("t", [])
+    text = nfttext.full("t", [], ruleset.chains())
     assert "chain user { }" in text
     assert "flush chain inet t user" not in text
+    assert "set allowed {" in text
+    assert "flush set inet t allowed" not in text
     assert "flush chain inet t forward" in text
     assert "jump user" in text
+
+
+def test_under_the_hosts_own_firewall_only_allowed_ports_are_led_in() -> None:
+    def prerouting(policy: str) -> list[str]:
+        lines = nfttext.full("t", [], ruleset.chains(policy)).splitlines()
+        return [line.removeprefix("add rule inet t prerouting ") for line in lines if line.startswith("add rule inet t prerouting")]
+
+    assert prerouting("open") == prerouting("local") == ["fib daddr type local jump publish"]
+    assert [rule.split(" fib")[0] for rule in prerouting("host-firewall")] == [
+        "iifname @bridges", "meta l4proto . th dport @allowed"]  # fmt: skip
+
+
+LISTING = """table inet t {
+	chain user {
+		tcp dport 25 drop
+	}
+}"""
+
+
+def test_content_of_a_listing() -> None:
+    assert nfttext.has_content(LISTING)
+    assert not nfttext.has_content(LISTING.replace("\t\ttcp dport 25 drop\n", ""))
+    assert not nfttext.has_content("table inet t {\n set allowed {\n type inet_proto . inet_service\n flags interval\n }\n}")
+    assert nfttext.has_content("table inet t {\n set allowed {\n elements = { tcp . 80 }\n }\n}")
+    assert not nfttext.has_content("")
