@@ -74,6 +74,11 @@ class Lab:
 
     def start(self) -> None:
         """Namespaces, the wire between them, and the engine."""
+        self.start_machines()
+        self.start_daemon()
+
+    def start_machines(self) -> None:
+        """The two namespaces and the wire between them."""
         for namespace in (self.host_ns, self.outside_ns):
             _ip(f"netns add {namespace}")
             _ip(f"-n {namespace} link set lo up")
@@ -85,7 +90,6 @@ class Lab:
             _ip(f"-n {namespace} link set {link} up")
         _ip(f"-n {self.host_ns} route add default via {OUTSIDE4}")
         _ip(f"-n {self.host_ns} -6 route add default via {OUTSIDE6}")
-        self.start_daemon()
 
     def start_daemon(self) -> None:
         """Start the engine and wait until it accepts requests."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from lab import Lab, Result
 
+MakeLab = Callable[..., Lab]
 Background = Callable[..., "subprocess.Popen[bytes]"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import images
 import pytest
-from clients import Background, Client, clean
+from clients import Background, Client, MakeLab, clean
 from lab import Lab, Result, docker_cli
 
 import leaks
@@ -62,6 +62,30 @@ def own_lab(run_token: str, tmp_path: Path, watch: leaks.Watch, archives: dict[s
         for name in ("busybox", "httpd"):
             assert made.landbridge("load", "-q", "-i", str(archives[name])).code == 0
         yield made
+
+
+@pytest.fixture
+def lab_with(run_token: str, tmp_path: Path, watch: leaks.Watch, archives: dict[str, Path]) -> Iterator[MakeLab]:
+    """`lab_with("--icc=false")` -> a started engine with flags of its own, busybox and httpd loaded.
+
+    With `start=False` nothing is there yet: see `Lab.start_machines` and `Lab.start_daemon`.
+    """
+    made: list[Lab] = []
+
+    def make(*flags: str, start: bool = True) -> Lab:
+        lab = Lab(f"tst{run_token}f{len(made)}", tmp_path / f"lab{len(made)}", flags)
+        lab.directory.mkdir()
+        watch.add_mark(Instance.of(str(lab.data_root)).suffix)
+        made.append(lab)
+        if start:
+            lab.start()
+            for name in ("busybox", "httpd"):
+                assert lab.landbridge("load", "-q", "-i", str(archives[name])).code == 0
+        return lab
+
+    yield make
+    for lab in made:
+        lab.close()
 
 
 @pytest.fixture(params=["landbridge", "docker"])

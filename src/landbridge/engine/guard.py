@@ -17,15 +17,19 @@ PACE = 0.1  # seconds between two restorations
 AGAIN = 1.0  # seconds until a restoration that failed is tried again
 
 Blocking = Callable[..., Awaitable[object]]
+Sleep = Callable[[float], Awaitable[None]]
 
 
 class Guard:
     """From `start` to `close`. Lives on the event loop; the work is done on the pool."""
 
-    def __init__(self, watch: FirewallWatch, rules: RuleTable, blocking: Blocking) -> None:
+    def __init__(
+        self, watch: FirewallWatch, rules: RuleTable, blocking: Blocking, *, sleep: Sleep = asyncio.sleep
+    ) -> None:
         self._watch = watch
         self._rules = rules
         self._blocking = blocking
+        self._sleep = sleep
         self._seen: set[str] = set()
         self._mending: asyncio.Task[None] | None = None
 
@@ -51,7 +55,7 @@ class Guard:
             while self._seen:
                 lost = "lost" in self._seen
                 self._seen.clear()
-                await asyncio.sleep(await self._answer(lost=lost))
+                await self._sleep(await self._answer(lost=lost))
         finally:
             self._mending = None
 

@@ -58,6 +58,8 @@ class Publish:
         wants: tuple[publishing.Wanted, ...] = ()
         if after.four or after.six:
             default_ip = after.host_ip or self.settings.host_ip
+            if self.settings.publish_policy == "local" and default_ip == "0.0.0.0":
+                default_ip = gateways.LOOPBACK
             wants = publishing.wanted(container.config, container.host, default_ip, ipv6=self.ipv6)
         if not wants and not old.published:
             return old

@@ -70,8 +70,7 @@ class RuleTable:
     def remove(self) -> None:
         """Take the table away; what the user had in it comes back with the next `load`. Twice is fine."""
         with self._lock:
-            if self._firewall.exists():
-                self._note()
+            self._note()
             self._firewall.remove()
 
     def _fill(self) -> None:
@@ -101,6 +100,8 @@ class RuleTable:
 
     def _note(self) -> None:
         found = [self._firewall.listing("chain", USER_CHAIN), self._firewall.listing("set", USER_SET)]
+        if not all(found):
+            return  # swept away in this very moment: what was known is to come back
         text = "".join(one for one in found if nfttext.has_content(one))
         if text != self._files.read(self._kept):
             self._files.write(self._kept, text)

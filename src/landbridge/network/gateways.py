@@ -7,6 +7,8 @@ from landbridge.model.link import RouteSpec
 from landbridge.model.network import Endpoint, Network
 from landbridge.network import options
 
+LOOPBACK = "localhost"  # as a host address: the loopback address of each family
+
 
 def ranked(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tuple[Endpoint, ...]:
     """Endpoints in look-up and gateway order.
@@ -54,7 +56,7 @@ def lead(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> Lead
     return Lead(
         four=bare(four.ipv4) if four else "",
         six=bare(six.ipv6) if six else "",
-        host_ip="127.0.0.1" if first.internal else first.options.get(options.HOST_BINDING, ""),
+        host_ip=LOOPBACK if first.internal else first.options.get(options.HOST_BINDING, ""),
         routed4=four is not None and options.mode(networks[four.network], six=False) == "routed",
         routed6=six is not None and options.mode(networks[six.network], six=True) == "routed",
         open=tuple(address for one in able for address in _open_addresses(networks[one.network], one)),

@@ -13,6 +13,7 @@ from itertools import chain, groupby
 from landbridge.errors import Conflict, Invalid
 from landbridge.model.config import Config, HostConfig
 from landbridge.model.ports import Binding, Port, PortRange, check_host_ip, parse_port, parse_range
+from landbridge.network.gateways import LOOPBACK
 from landbridge.network.portledger import ANY4, ANY6, PortLedger
 
 
@@ -91,6 +92,8 @@ def _runs(fixed: Iterable[Wanted]) -> list[Wanted]:
 
 
 def _host_ips(text: str, default_ip: str, *, ipv6: bool) -> tuple[str, ...]:
+    if not text and default_ip == LOOPBACK:
+        return ("127.0.0.1", "::1") if ipv6 else ("127.0.0.1",)
     address = check_host_ip(text) or check_host_ip(default_ip) or ANY4
     if not text and address == ANY4:
         return (ANY4, ANY6) if ipv6 else (ANY4,)

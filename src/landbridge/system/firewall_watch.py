@@ -19,8 +19,6 @@ USER = "user"
 
 _NETLINK_NETFILTER = 12  # missing from the socket module
 _NFNLGRP_NFTABLES = 7
-_NETLINK_ADD_MEMBERSHIP = 1
-_SOL_NETLINK = 270
 _NFNL_SUBSYS_NFTABLES = 10 << 8
 _NEWTABLE, _DELTABLE, _NEWCHAIN, _DELCHAIN, _NEWRULE, _DELRULE = 0, 2, 3, 5, 6, 8
 _NEWSET, _DELSET, _NEWSETELEM, _DELSETELEM, _NEWGEN = 9, 11, 12, 14, 15
@@ -51,7 +49,7 @@ class FirewallWatch:
         flags = socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
         self._socket = socket.socket(socket.AF_NETLINK, flags, _NETLINK_NETFILTER)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_QUEUE)
-        self._socket.setsockopt(_SOL_NETLINK, _NETLINK_ADD_MEMBERSHIP, _NFNLGRP_NFTABLES)
+        self._socket.bind((0, 1 << (_NFNLGRP_NFTABLES - 1)))
 
     def fileno(self) -> int:
         return self._socket.fileno()
