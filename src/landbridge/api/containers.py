@@ -174,7 +174,7 @@ class ContainerHandlers:
 
     async def remove(self, request: Request) -> Response:
         if request.query_bool("link"):
-            self._engine.containers.links.remove(request.params["name"])
+            await self._engine.containers.unlink(request.params["name"])
             return Empty()
         await self._engine.containers.remove(
             request.params["name"], force=request.query_bool("force"), volumes=request.query_bool("v")

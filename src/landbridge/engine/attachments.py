@@ -21,9 +21,9 @@ from landbridge.model.container import Container, Phase
 from landbridge.model.link import RouteSpec
 from landbridge.model.network import Endpoint, IpamPool, Network, Sandbox
 from landbridge.network import bridge as bridge_driver
-from landbridge.network import gateways, ipam, options
+from landbridge.network import gateways, ipam, linking, options
 from landbridge.network.drivers import driver
-from landbridge.network.steps import Namespace, Routes, Step
+from landbridge.network.steps import Element, Namespace, Routes, Rules, Step
 
 
 class Attachments:
@@ -209,13 +209,28 @@ class Attachments:
     def _steps(self, owner: Container, sandbox: Sandbox, endpoints: tuple[Endpoint, ...]) -> tuple[Step, ...]:
         steps: list[Step] = [Namespace(spec=bridge_driver.sandbox_spec(sandbox, owner.host.sysctls))]
         for endpoint in endpoints:
-            network = self.state.networks[endpoint.network]
-            steps += driver(network.driver).attach(network, endpoint, sandbox, self.mtu)
+            steps += self._interface(endpoint, sandbox)
         active = [replace(endpoint, active=True) for endpoint in endpoints]
         after = gateways.routes(sandbox.path, active, self.state.networks.all())
         if after.gateway4 or after.gateway6:
             steps.append(Routes(after=after, before=replace(after, gateway4="", gateway6="")))
         return tuple(steps)
+
+    def _interface(self, endpoint: Endpoint, sandbox: Sandbox) -> tuple[Step, ...]:
+        """What an endpoint needs, and what links to and from it open where nothing else is open."""
+        network = self.state.networks[endpoint.network]
+        steps = driver(network.driver).attach(network, endpoint, sandbox, self.mtu)
+        opened = self.linked(endpoint)
+        return (*steps, Rules(add=opened)) if opened else steps
+
+    def linked(self, endpoint: Endpoint) -> tuple[Element, ...]:
+        """The rules' elements that are there because an endpoint is up and its container links or is linked to."""
+        network = self.state.networks[endpoint.network]
+        if not linking.filtered(network):
+            return ()
+        up = [one for one in self.state.endpoints_on(network.id) if one.active]
+        addresses = {one.container: gateways.bare(one.ipv4) for one in (*up, endpoint)}
+        return linking.elements_of(endpoint.container, self.state.containers.all(), addresses)
 
     async def _forget(self, owner: str, known: set[str]) -> None:
         """Take `up`'s reservations back; endpoints in `known` were claimed before and stay so."""
@@ -234,9 +249,7 @@ class Attachments:
         steps: list[Step] = []
         for endpoint in self.state.endpoints_of(owner):
             if endpoint.active and endpoint.host_name:
-                network = self.state.networks[endpoint.network]
-                made = driver(network.driver).attach(network, endpoint, sandbox, self.mtu)
-                steps += [step.inverse() for step in made]
+                steps += [step.inverse() for step in self._interface(endpoint, sandbox)]
             self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
         steps.append(Namespace(spec=bridge_driver.sandbox_spec(sandbox), present=False))
         self.state.remove_sandbox(owner)
@@ -244,19 +257,17 @@ class Attachments:
 
     async def attach(self, owner: Container, endpoint: Endpoint, sandbox: Sandbox, undo: Undo) -> None:
         """Give a sandbox that is up one more interface; `endpoint` is active and has its interface name."""
-        network = self.state.networks[endpoint.network]
-        await self.apply.run(driver(network.driver).attach(network, endpoint, sandbox, self.mtu), undo)
+        await self.apply.run(self._interface(endpoint, sandbox), undo)
         before, after = self._routes_around(endpoint, sandbox)
         if after != before:
             await self.apply.run((Routes(after=after, before=before),), undo)
 
     async def detach(self, endpoint: Endpoint, sandbox: Sandbox) -> None:
         """Take an interface whose claim is gone away from a sandbox that is up."""
-        network = self.state.networks[endpoint.network]
         after, before = self._routes_around(endpoint, sandbox)
         # The new default route first: a program that answers in between shall not be told that there is none.
         steps: list[Step] = [Routes(after=after, before=before)] if after != before else []
-        steps += [step.inverse() for step in driver(network.driver).attach(network, endpoint, sandbox, self.mtu)]
+        steps += [step.inverse() for step in self._interface(endpoint, sandbox)]
         await self.apply.run_forgiving(steps)
 
     def _routes_around(self, endpoint: Endpoint, sandbox: Sandbox) -> tuple[RouteSpec, RouteSpec]:

@@ -19,6 +19,7 @@ from landbridge.model import ids
 from landbridge.model.config import Config, EndpointConfig, HostConfig
 from landbridge.model.container import Act, Container, MountPoint, Phase, advance
 from landbridge.model.network import Network
+from landbridge.network.steps import Rules
 from landbridge.oci.merge import merged_config
 
 _HOST_IS_FIXED = "container cannot be disconnected from host network or connected to host network"
@@ -260,6 +261,16 @@ class Containers:
                 self._name(container)
                 raise
         self.lifecycle.emit("rename", renamed, oldName=f"/{container.name}")
+
+    async def unlink(self, text: str) -> None:
+        """Forget a link, named ``linker/alias``, and close what it opened. Raises: NotFound."""
+        attachments = self.stack.attachments
+        ends = [one for one in self.state.endpoints_of(self.links.linker(text).id) if one.active]
+        before = {element for end in ends for element in attachments.linked(end)}
+        self.links.remove(text)
+        gone = before - {element for end in ends for element in attachments.linked(end)}
+        if gone:
+            await attachments.apply.run_forgiving((Rules(remove=tuple(sorted(gone))),))
 
     def _name(self, container: Container) -> None:
         with self.state.store.transaction():

@@ -13,7 +13,8 @@ from landbridge.model import ids
 from landbridge.model.config import HostConfig
 from landbridge.model.container import Container, Link
 from landbridge.model.network import Endpoint
-from landbridge.model.ports import Port, parse_exposed
+from landbridge.model.ports import Port
+from landbridge.network.linking import exposed_ports
 
 _NOT_TOLD = frozenset({"HOME", "PATH"})
 
@@ -100,13 +101,16 @@ class Links:
             endpoint = self._endpoint(target) if target is not None else None
             if target is not None and endpoint is not None:
                 name = f"/{container.name}/{link.alias}"
-                found += variables(name, endpoint.ipv4.split("/")[0], ports(target), target.config.env or ())
+                found += variables(name, endpoint.ipv4.split("/")[0], exposed_ports(target), target.config.env or ())
         return tuple(found)
+
+    def linker(self, text: str) -> Container:
+        """Whose link ``linker/alias`` is. Raises: NotFound."""
+        return self.state.container(text.strip("/").partition("/")[0])
 
     def remove(self, text: str) -> None:
         """Forget one link, named ``linker/alias``. Raises: NotFound."""
-        linker, _, alias = text.strip("/").partition("/")
-        container = self.state.container(linker)
+        container, alias = self.linker(text), text.strip("/").partition("/")[2]
         left = tuple(one for one in container.links if one.alias != alias)
         if left == container.links:
             raise NotFound(f"No such link: {text}")
@@ -123,17 +127,6 @@ class Links:
         bridge = self.state.networks.by_name("bridge")
         found = self.state.endpoint_on(target.id, bridge.id) if bridge is not None else None
         return found if found is not None and found.active else None
-
-
-def ports(container: Container) -> list[Port]:
-    """Ports a container exposes, TCP first, then by number."""
-    found: set[Port] = set()
-    for text in container.config.exposed_ports or {}:
-        try:
-            found.update(parse_exposed(text))
-        except Invalid:
-            continue  # an image may expose nonsense
-    return sorted(found, key=lambda port: (port.proto != "tcp", port.proto, port.number))
 
 
 def variables(name: str, address: str, exposed: Sequence[Port], environment: Iterable[str]) -> list[str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from landbridge.model.network import Endpoint, Network, Sandbox
 from landbridge.model.ports import Binding
 from landbridge.model.world import World
-from landbridge.network import gateways, options
+from landbridge.network import gateways, linking, options
 from landbridge.network.gateways import Lead
 from landbridge.network.steps import Element
 
@@ -264,12 +264,16 @@ def sandbox_elements(
 
 def elements(world: World) -> tuple[Element, ...]:
     """Every element that should exist, sorted; the full render is made of these."""
-    return tuple(sorted(_all(world)))
+    return tuple(sorted(set(_all(world))))
 
 
 def _all(world: World) -> Iterator[Element]:
     for network in world.networks.values():
         yield from network_elements(network)
+        if linking.filtered(network):
+            up = [one for one in world.endpoints.values() if one.network == network.id and one.active]
+            addresses = {one.container: gateways.bare(one.ipv4) for one in up}
+            yield from linking.elements(world.containers, addresses)
     by_container: dict[str, list[Endpoint]] = {}
     for endpoint in world.endpoints.values():
         by_container.setdefault(endpoint.container, []).append(endpoint)

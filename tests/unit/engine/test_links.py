@@ -1,13 +1,17 @@
 """What a link tells the linker, and whom it may lead to."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+
 import pytest
 
-from landbridge.engine.links import ports, variables
+from landbridge.engine.links import variables
 from landbridge.errors import Internal, Invalid, NotFound
 from landbridge.model.config import Config, EndpointConfig
 from landbridge.model.container import Phase
 from landbridge.model.ports import Port
-from rig import Rig, engine_test
+from landbridge.network.linking import exposed_ports
+from rig import Rig, engine_test, scratch
 from worlds import container
 
 
@@ -35,7 +39,7 @@ def test_variables_without_ports() -> None:
 
 def test_ports_are_those_exposed_tcp_first() -> None:
     config = Config(exposed_ports={"90/tcp": {}, "81/udp": {}, "10-11/tcp": {}, "nonsense": {}})
-    assert [str(port) for port in ports(container("db", config=config))] == ["10/tcp", "11/tcp", "90/tcp", "81/udp"]
+    assert [str(port) for port in exposed_ports(container("db", config=config))] == ["10/tcp", "11/tcp", "90/tcp", "81/udp"]
 
 
 @engine_test
@@ -127,3 +131,69 @@ async def test_the_target_comes_back_first(rig: Rig) -> None:
     await rig.again()
     assert rig.phase("web") is Phase.RUNNING
     assert rig.sleeper.asked == []
+
+
+def closed_bridge(test: Callable[[Rig], Awaitable[None]]) -> None:
+    """Run a test on a default bridge whose containers may not talk to each other."""
+
+    async def go() -> None:
+        with scratch() as directory:
+            rig = await Rig(directory / "db", icc=False).boot()
+            try:
+                await test(rig)
+                await rig.settle()
+                rig.check()
+            finally:
+                await rig.stop()
+
+    asyncio.run(go())
+
+
+def opened(rig: Rig) -> set[str]:
+    return {key for name, key, _ in rig.firewall.elements if name == "linked"}
+
+
+EXPOSING = Config(exposed_ports={"80/tcp": {}, "53/udp": {}})
+
+
+def test_where_nothing_is_open_a_link_opens_what_is_exposed() -> None:
+    async def go(rig: Rig) -> None:
+        await rig.run("db", config=EXPOSING)
+        await rig.run("web", links=("db", "db:store"))
+        await rig.run("other")
+        pair = f"{rig.ip('web')} . {rig.ip('db')}"
+        assert opened(rig) == {f"tcp . {pair} . 80", f"udp . {pair} . 53"}
+        await rig.again()
+        assert opened(rig) == {f"tcp . {pair} . 80", f"udp . {pair} . 53"}
+        await rig.lifecycle.stop("db")
+        assert opened(rig) == set()
+        await rig.lifecycle.start("db")
+        assert len(opened(rig)) == 2
+        await rig.containers.unlink("web/store")
+        assert len(opened(rig)) == 2, "the other link is the same way"
+        await rig.containers.unlink("web/db")
+        assert opened(rig) == set()
+
+    closed_bridge(go)
+
+
+def test_what_a_link_opened_closes_with_its_owner() -> None:
+    async def go(rig: Rig) -> None:
+        await rig.run("db", config=EXPOSING)
+        await rig.run("web", links=("db",))
+        await rig.network("net")
+        await rig.containers.disconnect("bridge", "db")
+        assert opened(rig) == set()
+        await rig.connect("bridge", "db")
+        assert len(opened(rig)) == 2
+        await rig.containers.remove("web", force=True)
+        assert opened(rig) == set()
+
+    closed_bridge(go)
+
+
+@engine_test
+async def test_where_all_is_open_a_link_opens_nothing(rig: Rig) -> None:
+    await rig.run("db", config=EXPOSING)
+    await rig.run("web", links=("db",))
+    assert opened(rig) == set()
