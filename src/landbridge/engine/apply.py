@@ -108,6 +108,11 @@ class Apply:
                     log.warning("could not undo %s: %s", step, error)
         return errors
 
+    def local_ports(self) -> tuple[int, int]:
+        """The host's dynamic ports, first and last (net.ipv4.ip_local_port_range). A small file is read."""
+        low, high = self.kernel.read_sysctl("net/ipv4/ip_local_port_range").split()
+        return int(low), int(high)
+
     async def blocking(self, call: Callable[..., object], *arguments: object) -> object:
         """Run a blocking call on the worker pool; a cancelled caller waits for its end too."""
         return await finished(asyncio.get_running_loop().run_in_executor(self._pool, call, *arguments))

@@ -207,7 +207,8 @@ class Attachments:
         return tuple(named)
 
     def _steps(self, owner: Container, sandbox: Sandbox, endpoints: tuple[Endpoint, ...]) -> tuple[Step, ...]:
-        steps: list[Step] = [Namespace(spec=bridge_driver.sandbox_spec(sandbox, owner.host.sysctls))]
+        spec = bridge_driver.sandbox_spec(sandbox, owner.host.sysctls, self.apply.local_ports())
+        steps: list[Step] = [Namespace(spec=spec)]
         for endpoint in endpoints:
             steps += self._interface(endpoint, sandbox)
         active = [replace(endpoint, active=True) for endpoint in endpoints]

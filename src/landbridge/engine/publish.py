@@ -95,7 +95,7 @@ class Publish:
     def _choose(
         self, container: Container, wants: tuple[publishing.Wanted, ...], busy: set[tuple[str, int]]
     ) -> tuple[Binding, ...]:
-        low, high = self._ephemeral()
+        low, high = self.apply.local_ports()
         ephemeral = publishing.Ephemeral(low=low, high=high, last=self._last)
         sticky = container.sticky_ports
         try:
@@ -119,10 +119,6 @@ class Publish:
         """`` (held by container web1)``, or nothing when it is nobody of ours."""
         holder = self.state.containers.get(owner)
         return f" (held by container {holder.name})" if holder else ""
-
-    def _ephemeral(self) -> tuple[int, int]:
-        low, high = self.apply.kernel.read_sysctl("net/ipv4/ip_local_port_range").split()
-        return int(low), int(high)
 
     def _remember(
         self, container: Container, wants: tuple[publishing.Wanted, ...], bindings: tuple[Binding, ...]

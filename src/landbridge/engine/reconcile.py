@@ -137,7 +137,8 @@ class Reconcile:
 
     async def restore_rules(self) -> None:
         """The whole table in one transaction."""
-        await self.apply.blocking(self.apply.rules.load, ruleset.elements(self.state.world()))
+        elements = ruleset.elements(self.state.world())
+        await self.apply.blocking(self.apply.rules.load, elements, self.apply.local_ports())
 
     async def restore_names(self) -> None:
         """The resolver learns the whole table."""

@@ -16,7 +16,7 @@ from threading import Lock
 from landbridge.engine.effects import Files, Firewall
 from landbridge.errors import Internal
 from landbridge.network import nfttext
-from landbridge.network.ruleset import USER_CHAIN, USER_SET, Chains
+from landbridge.network.ruleset import LOCAL_PORTS, USER_CHAIN, USER_SET, Chains
 from landbridge.network.steps import Element
 
 log = logging.getLogger(__name__)
@@ -32,12 +32,17 @@ class RuleTable:
         self._chains = chains
         self._kept = kept
         self._elements: set[Element] = set()
+        self._local_ports = LOCAL_PORTS
         self._lock = Lock()
 
-    def load(self, elements: Iterable[Element]) -> None:
-        """Make the table what it should be with exactly these elements. Raises: Internal."""
+    def load(self, elements: Iterable[Element], local_ports: tuple[int, int] = LOCAL_PORTS) -> None:
+        """Make the table what it should be with exactly these elements; `local_ports` as in `nfttext.full`.
+
+        Raises: Internal.
+        """
         with self._lock:
             self._elements = set(elements)
+            self._local_ports = local_ports
             self._fill()
 
     def change(self, add: Iterable[Element], remove: Iterable[Element]) -> None:
@@ -74,7 +79,7 @@ class RuleTable:
             self._firewall.remove()
 
     def _fill(self) -> None:
-        text = nfttext.full(self._table, self._elements, self._chains)
+        text = nfttext.full(self._table, self._elements, self._chains, self._local_ports)
         if not self._firewall.exists():
             self._fill_anew(text)
             return

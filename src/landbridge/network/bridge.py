@@ -104,8 +104,15 @@ def network_mtu(network: Network, default: int) -> int:
     return int(text) if text and int(text) else default
 
 
-def sandbox_spec(sandbox: Sandbox, sysctls: Mapping[str, str] | None = None) -> SandboxSpec:
-    """The namespace of a sandbox with the container's own net sysctls (dots become slashes)."""
-    wanted = tuple((key.replace(".", "/"), value) for key, value in (sysctls or {}).items()
-                   if key.startswith(("net.", "net/")))
-    return SandboxSpec(path=sandbox.path, sysctls=wanted)
+def sandbox_spec(
+    sandbox: Sandbox, sysctls: Mapping[str, str] | None = None, local_ports: tuple[int, int] = ruleset.LOCAL_PORTS
+) -> SandboxSpec:
+    """The namespace of a sandbox with the container's own net sysctls (dots become slashes).
+
+    Its dynamic ports are the host's, `local_ports`, so that masquerading can keep them.
+    """
+    wanted = {key.replace(".", "/"): value for key, value in (sysctls or {}).items()
+              if key.startswith(("net.", "net/"))}
+    if local_ports != ruleset.LOCAL_PORTS:
+        wanted = {"net/ipv4/ip_local_port_range": "{} {}".format(*local_ports), **wanted}
+    return SandboxSpec(path=sandbox.path, sysctls=tuple(wanted.items()))

@@ -3,15 +3,18 @@
 from collections.abc import Iterable
 from itertools import groupby
 
-from landbridge.network.ruleset import CONTAINERS, USER_CHAIN, USER_SET, Chains
+from landbridge.network.ruleset import CONTAINERS, LOCAL_PORTS, USER_CHAIN, USER_SET, Chains
 from landbridge.network.steps import Element
 
 FAMILY = "inet"
 
 
-def full(table: str, elements: Iterable[Element], chains: Chains) -> str:
+def full(
+    table: str, elements: Iterable[Element], chains: Chains, local_ports: tuple[int, int] = LOCAL_PORTS
+) -> str:
     """The whole table, to be applied in one transaction whatever was there before.
 
+    `local_ports` are the host's dynamic ones, for masqueraded connections (first and last).
     Declaring is idempotent in nft, so the table is declared, emptied and filled again; only what belongs to the user
     keeps what it has. One transaction: no packet ever sees the table half-filled.
     """
@@ -21,7 +24,9 @@ def full(table: str, elements: Iterable[Element], chains: Chains) -> str:
         f"flush {kind.split()[0]} {FAMILY} {table} {name}" for name, kind in CONTAINERS.items() if name != USER_SET
     ]
     for name, (_, rules) in chains.items():
-        lines += [f"add rule {FAMILY} {table} {name} {rule}" for rule in rules]
+        # Not nft's own `define`: a symbol outlives its transaction and cannot be defined twice.
+        written = (rule.replace("$local_ports", "{}-{}".format(*local_ports)) for rule in rules)
+        lines += [f"add rule {FAMILY} {table} {name} {rule}" for rule in written]
     lines += _commands("add", table, sorted(elements))
     return "\n".join(lines) + "\n"
 

@@ -49,6 +49,10 @@ _PORTS4 = "meta nfproto ipv4 meta l4proto { tcp, udp }"
 # carries both.
 _PORTS6 = "ip6 daddr != ::1 ip6 saddr != fe80::/10 meta l4proto { tcp, udp }"
 
+LOCAL_PORTS = (32768, 60999)  # net.ipv4.ip_local_port_range of a namespace where nobody changed it
+
+_HIDDEN = "meta nfproto . iifname @masqueraded"
+
 # What belongs to the user is created and never flushed: the chain every packet through the host meets first, and the
 # ports that lead to containers although the host's own firewall decides about all others (policy host-firewall).
 USER_CHAIN = "user"
@@ -131,7 +135,10 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
             "oifname @bridges accept",
             "snat ip to iifname map @leaving_as",
             "snat ip6 to iifname map @leaving_as6",
-            "meta nfproto . iifname @masqueraded masquerade",
+            # A source port that is one of the host's own dynamic ones stays one, also where two containers chose the
+            # same; others (SIP, IKE) are kept where they can be.
+            f"{_HIDDEN} meta l4proto {{ tcp, udp }} th sport $local_ports masquerade to :$local_ports",
+            f"{_HIDDEN} masquerade",
         ),
     ),
 }
