@@ -340,7 +340,8 @@ class RegistryServer:
     def _token(self, seen: Seen, body: bytes) -> Answer:
         form = {key: values[0] for key, values in parse_qs(body.decode()).items()}
         if form:
-            user = "alice" if form.get("refresh_token") == self.refresh else ""
+            asks_well = form.get("grant_type") == "refresh_token" and form.get("client_id") and form.get("service")
+            user = "alice" if asks_well and form.get("refresh_token") == self.refresh else ""
             asked = form.get("scope", "").split()
         else:
             user = self._user(seen.headers.get("authorization", ""))

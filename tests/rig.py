@@ -58,7 +58,7 @@ IMAGE = Image(
 class OneImage:
     """An image store with one image, called ``busybox``."""
 
-    def resolve(self, text: str) -> Image:
+    def resolve(self, text: str, *_: object, **__: object) -> Image:
         if text != "busybox":
             raise NotFound(f"No such image: {text}:latest")
         return IMAGE
@@ -338,6 +338,8 @@ class Rig:
         assert self.outside.roots.made == {one.id for one in self.state.containers}, "roots"
         for sandbox in self.state.world().sandboxes.values():
             owner = self.state.containers[sandbox.container]
+            publishes = owner.state.running or owner.state.phase is Phase.RESTARTING
+            assert publishes or not sandbox.published, f"{owner.name} does not run and publishes"
             assert self.attachments.users(owner.id), f"the sandbox of {owner.name} stands for nobody"
         for container in running.values():
             owner = self.state.containers.get(container.state.stack_of)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator
+from urllib.parse import quote_plus
 
 from landbridge.api import streams
 from landbridge.api.duplex import Duplex
@@ -96,7 +97,8 @@ class ContainerStreamHandlers:
         self, request: Request, container: Container, shown: dict[str, bool]
     ) -> AsyncGenerator[bytes, None]:
         frame = streams.writer(tty=container.config.tty)
-        line = _Lines(timestamps=request.query_bool("timestamps"), details=request.query_bool("details"))
+        details = f"{details_text(container)} ".encode() if request.query_bool("details") else b""
+        line = _Lines(details, timestamps=request.query_bool("timestamps"))
         entries = self._engine.streams.logs(
             container.id,
             since=parse_time(request.query_str("since"), "since"),
@@ -131,7 +133,7 @@ class ContainerStreamHandlers:
 class _Lines:
     """Puts timestamps and attributes before lines, once for a line in parts."""
 
-    def __init__(self, *, timestamps: bool, details: bool) -> None:
+    def __init__(self, details: bytes, *, timestamps: bool) -> None:
         self._timestamps = timestamps
         self._details = details
         self._inside: dict[str, bool] = {}
@@ -141,10 +143,31 @@ class _Lines:
         if not self._inside.get(entry.stream):
             if self._timestamps:
                 prefix += f"{fixed_stamp(entry.time)} ".encode()
-            if self._details:
-                prefix += b" "
+            prefix += self._details
         self._inside[entry.stream] = entry.partial
         return prefix + entry.data
+
+
+def details_text(container: Container) -> str:
+    """Labels and variables the log options ask for, as ``logs --details`` shows them: ``A=1,b=2``."""
+    options = container.host.log_config.config or {}
+    variables = dict(entry.partition("=")[::2] for entry in container.config.env or ())
+    found: dict[str, str] = {}
+    for kind, values in (("labels", container.config.labels), ("env", variables)):
+        names = options.get(kind, "").split(",")
+        pattern = options.get(f"{kind}-regex", "")
+        found |= {
+            name: value for name, value in values.items()
+            if name in names or (pattern and _matches(pattern, name))
+        }  # fmt: skip
+    return ",".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in sorted(found.items()))
+
+
+def _matches(pattern: str, name: str) -> bool:
+    try:
+        return re.search(pattern, name) is not None
+    except re.error:
+        return False  # Docker refuses such an option at create; then nothing is asked for
 
 
 def fixed_stamp(nanoseconds: int) -> str:

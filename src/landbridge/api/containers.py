@@ -1,6 +1,7 @@
 """Handlers of ``/containers``: made, listed, looked at, changed, removed. Streams are in `container_streams`."""
 
 import time
+from dataclasses import replace
 
 from landbridge.api.container_views import inspect_view, summary_view
 from landbridge.api.port_views import PortTexts, exposed
@@ -88,7 +89,9 @@ class ContainerHandlers:
 
     async def create(self, request: Request) -> Response:
         document = await request.json_object()
-        wanted = create_request(document, request.query_str("name"))
+        wanted = replace(
+            create_request(document, request.query_str("name")), platform=request.query_str("platform")
+        )
         container, warnings = await self._engine.containers.create(wanted)
         return JSON({"Id": container.id, "Warnings": list(warnings)}, status=201)
 

@@ -10,7 +10,7 @@ from landbridge.api.response import JSON, TAR, Empty, Response, Stream
 from landbridge.api.router import Route
 from landbridge.api.schema import encode
 from landbridge.engine.engine import Engine
-from landbridge.errors import Invalid, Unsupported
+from landbridge.errors import Invalid, LandbridgeError, Unsupported
 from landbridge.model.config import Config
 from landbridge.model.image import Image, ImageView, Progress, Removed
 from landbridge.model.stamp import ZERO, format_ns, parse_ns
@@ -184,8 +184,11 @@ class ImageHandlers:
         return Stream(self._load(request), headers_with_first_message=True, on_error=streams.progress_error)
 
     async def _load(self, request: Request) -> AsyncGenerator[bytes, None]:
-        async for message in self._images.load(request.body(), quiet=request.query_bool("quiet")):
-            yield streams.progress_line(progress_view(message))
+        try:
+            async for message in self._images.load(request.body(), quiet=request.query_bool("quiet")):
+                yield streams.progress_line(progress_view(message))
+        except LandbridgeError as error:
+            yield streams.progress_error(error.message)  # never in the head, unlike the error of an import (Docker)
 
     async def save(self, request: Request) -> Response:
         return Stream(self._images.save(request.query_list("names")), content_type=TAR)

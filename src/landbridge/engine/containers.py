@@ -39,6 +39,7 @@ class Request:
     config: Config
     host: HostConfig
     endpoints: tuple[EndpointConfig, ...] = ()
+    platform: str = ""
 
 
 class Containers:
@@ -63,7 +64,9 @@ class Containers:
 
         Raises: Invalid, Conflict (name in use), NotFound (image); nothing is left then.
         """
-        image = self.images.resolve(request.config.image)
+        if not request.config.image and not request.config.cmd and not request.config.entrypoint:
+            raise Invalid("no command specified")
+        image = self.images.resolve(request.config.image, request.platform)
         name = self._free_name(request.name)
         identity = ids.new_id()
         checked = normalise(request.config, request.host, self.facts)

@@ -10,7 +10,7 @@ from landbridge.engine.apply import Apply
 from landbridge.engine.effects import ExecProcess, Machine, Runtime
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.state import State
-from landbridge.errors import Conflict, NotFound
+from landbridge.errors import Conflict, NotFound, StartFailed
 from landbridge.model.container import Container, Phase
 from landbridge.model.process import ExecRequest
 from landbridge.oci.spec import SpecContext, exec_process
@@ -116,6 +116,9 @@ class Execs:
 
     async def _request(self, container: Container, made: Exec, size: tuple[int, int]) -> ExecRequest:
         config = made.config
+        if config.working_dir and not config.working_dir.startswith("/"):
+            message = "OCI runtime exec failed: exec failed: Cwd must be an absolute path: unknown"
+            raise StartFailed(message, exit_code=126)
         user = await self.apply.blocking(self._user, container, config)
         rows, columns = size if any(size) else config.console_size
         launch = self.lifecycle.launch

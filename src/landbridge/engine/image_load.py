@@ -117,7 +117,7 @@ class ImageLoader:
                     stream=f"The image {reference} already exists, renaming the old one with ID {before}"
                     " to empty string\n"
                 )
-            self._names.give(reference, item.image.id)
+            self._names.give(reference, item.image.id, when=self._records.last_tagged(item.image.id))  # no tagging
             yield Progress(stream=f"Loaded image: {reference}\n")
         if not item.names:
             yield Progress(stream=f"Loaded image ID: {item.image.id}\n")

@@ -51,12 +51,12 @@ class ImageNames:
         found = [image for image in self._records.visible() if image.id.startswith(f"sha256:{digits}")]
         return found[0] if len(found) == 1 else None
 
-    def give(self, reference: Reference, identity: str) -> None:
-        """Name the image `identity`; whoever had the name loses it.
+    def give(self, reference: Reference, identity: str, *, when: str | None = None) -> None:
+        """Name the image `identity`; whoever had the name loses it. `when` it was tagged, now if not said.
 
         Raises: Invalid for names that could be taken for an id.
         """
         if reference.familiar == "sha256":
             raise Invalid("refusing to create an ambiguous tag using digest algorithm as name")
-        self._records.set_name(reference, identity, format_ns(self._clock()))
+        self._records.set_name(reference, identity, format_ns(self._clock()) if when is None else when)
         self.emit("tag", identity, str(reference))

@@ -31,6 +31,7 @@ from landbridge.model.stamp import parse_ns
 from landbridge.oci.archive import Platform
 from landbridge.oci.changes import apply_changes
 from landbridge.oci.merge import completed_config
+from landbridge.oci.platforms import parse_platform, satisfies, show_platform
 from landbridge.oci.saved import SavedImage
 
 
@@ -53,6 +54,7 @@ class Images:
         self._layers = layers
         self._clock = clock
         self._in_use = in_use
+        self._platform = platform
         self._names = ImageNames(records, emit, clock)
         self._shelf = LayerShelf(records, layers)
         self._loader = ImageLoader(records, self._names, self._shelf, layers, platform)
@@ -82,12 +84,19 @@ class Images:
                 self._records.remove(identity)
         await self._shelf.collect()
 
-    def resolve(self, text: str) -> Image:
-        """The image a user means by name, digest, id or beginning of an id.
+    def resolve(self, text: str, platform: str = "") -> Image:
+        """The image a user means by name, digest, id or beginning of an id; it must be for `platform`, if one is given.
 
         Raises: Invalid, NotFound (``No such image: x:latest``).
         """
-        return self._names.resolve(text)
+        wanted = parse_platform(platform, self._platform) if platform else None
+        image = self._names.resolve(text)
+        if wanted and not satisfies(found := Platform(image.os, image.architecture, image.variant), wanted):
+            raise NotFound(
+                f"image with reference {text} was found but does not match the specified platform:"
+                f" wanted {show_platform(wanted)}, actual: {show_platform(found)}"
+            )
+        return image
 
     def get(self, identity: str) -> Image:
         """By full id, also one that was removed while containers stand on it. Raises: NotFound."""

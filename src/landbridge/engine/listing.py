@@ -121,7 +121,7 @@ def _container_tests(
     health = filters.get("health", ())
     for text in health:
         if text not in _HEALTH:
-            raise Invalid(f"invalid filter 'health={text}'")
+            raise Invalid(f"unrecognized filter value for health: {text}")
     codes = {_code(text) for text in filters.get("exited", ())}
     images = frozenset().union(*(ancestors(text) for text in filters.get("ancestor", ())))
     networks = _network_ids(state, filters.get("network", ()))
@@ -148,7 +148,7 @@ def _code(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise Invalid(f"invalid filter 'exited={text}'") from None
+        raise Invalid(f"invalid filter 'exited={text}': strconv.Atoi: parsing \"{text}\": invalid syntax") from None
 
 
 def _network_ids(state: State, texts: Sequence[str]) -> frozenset[str]:
@@ -187,7 +187,11 @@ class _Ports:
         for text in filters.get(name, ()):
             numbers, _, proto = text.partition("/")
             first, _, last = numbers.partition("-")
-            if not first.isdigit() or (last and not last.isdigit()) or proto not in ("", "tcp", "udp", "sctp"):
+            for number in (first, last or first):
+                if not number.isdecimal():
+                    raise Invalid(f'error while looking up for {name} {text}: strconv.ParseUint: parsing "{number}":'
+                                  " invalid syntax")
+            if max(int(first), int(last or first)) > 65535 or proto not in ("", "tcp", "udp", "sctp"):
                 raise Invalid(f"invalid filter '{name}={text}'")
             found |= {f"{number}/{proto or 'tcp'}" for number in range(int(first), int(last or first) + 1)}
         return frozenset(found)

@@ -152,15 +152,10 @@ class Reconcile:
             log.warning("published port %s could not be held again: %s", key, reason)
 
     def _settle_interrupted(self) -> None:
-        """A start, back-off or change of networks cut short: all is what its last finished step made it."""
+        """A start or back-off cut short: the container is what its last finished step made it."""
         for container in self.state.containers:
             if container.state.phase is Phase.RESTARTING:
                 self._set_phase(container, Phase.EXITED)
-            asked = {network.id for one in container.endpoints
-                     if (network := self.state.networks.find(one.network)) is not None}
-            for endpoint in self.state.endpoints_of(container.id):
-                if endpoint.network not in asked:
-                    self.state.remove_endpoint(endpoint.id)
 
     def _settle_sandboxes(self, facts: Facts) -> None:
         """Sandboxes nobody lives in any more go, and those whose namespace a reboot took; claims stay.

@@ -108,9 +108,10 @@ class Stack:
         """
         sandbox = self._standing(container)
         before, asked = self.lead(container), self.presence.asker_changes(container, sandbox)
-        endpoint = self.attachments.reserve(container, network, config)
-        try:
+        with self.state.store.transaction():
+            endpoint = self.attachments.reserve(container, network, config)
             self.state.containers.put(replace(container, endpoints=(*container.endpoints, config)))
+        try:
             async with Undo() as undo:
                 await self.attachments.attach(container, endpoint, sandbox, undo)
                 self.presence.refresh_files(container, directory)

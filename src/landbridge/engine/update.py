@@ -19,6 +19,10 @@ _LIMITS = (
 )  # fmt: skip
 
 
+# As many processes as the kernel has numbers for (PID_MAX_LIMIT): crun cannot write "max" into a group that exists.
+_ALL_PIDS = 1 << 22
+
+
 class Updates:
     """Changes records and, of running containers, the kernel's limits."""
 
@@ -45,19 +49,20 @@ class Updates:
             if wanted.pids_limit is not None and wanted.pids_limit <= 0:
                 host = replace(host, pids_limit=0)  # Docker shows a limit that was taken away so
             if container.state.running:
-                await self.lifecycle.runtime.update(container.id, self._limits(host))
+                await self.lifecycle.runtime.update(container.id, self._limits(host, container.host))
             current = self.state.containers[container.id]
             self.state.containers.put(replace(current, host=host))
         self.lifecycle.emit("update", current)
         return warnings
 
-    def _limits(self, host: HostConfig) -> dict[str, Any]:
+    def _limits(self, host: HostConfig, before: HostConfig) -> dict[str, Any]:
         """For the runtime, which leaves alone what is not mentioned: so a limit taken away must be."""
         launch = self.lifecycle.launch
         found = resources(
             host, cgroup_version=launch.facts.cgroup_version, device_numbers=launch.machine.device_numbers(host)
         )
-        return {"pids": {"limit": -1}, **found}
+        lifted = bool(before.pids_limit) and not host.pids_limit
+        return {"pids": {"limit": _ALL_PIDS}, **found} if lifted else found
 
 
 def merged(host: HostConfig, wanted: HostConfig) -> HostConfig:

@@ -141,14 +141,15 @@ def _lines(fd: int, start: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _tail_offset(fd: int, count: int, parse: Parse) -> int:
-    """Where the last `count` lines begin; records in parts belong to the line they end in."""
+    """Where the last `count` lines begin; records in parts belong to the line they end in, at the end of the log
+    to one that has no end."""
     size = os.fstat(fd).st_size
     if count <= 0:
         return size
     offset, found = size, 0
     for start, line in _lines_backwards(fd, size):
         entry = parse(line)
-        if entry and not entry.partial:
+        if entry and (not entry.partial or not found):
             if found == count:
                 break
             found += 1

@@ -4,17 +4,19 @@ import asyncio
 import base64
 import json
 import stat
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from landbridge.api import absent
 from landbridge.api.archives import go_mode, stat_header
-from landbridge.api.container_streams import _Lines
+from landbridge.api.container_streams import _Lines, details_text
 from landbridge.api.images import progress_bar, progress_view, seconds
 from landbridge.api.router import Router
 from landbridge.api.usage_views import stats_view
 from landbridge.engine.usage import Sample
+from landbridge.model.config import LogConfig
 from landbridge.model.image import Progress
 from landbridge.model.link import LinkCounters
 from landbridge.model.path import PathStat, base_name
@@ -118,7 +120,7 @@ def test_statistics_of_one_that_does_not_run_are_empty() -> None:
 
 
 def test_a_line_in_parts_is_stamped_once() -> None:
-    line = _Lines(timestamps=True, details=True)
+    line = _Lines(b" ", timestamps=True)
     parts = [
         LogEntry(time=1, stream="stdout", data=b"half", partial=True),
         LogEntry(time=2, stream="stderr", data=b"other\n"),
@@ -129,6 +131,22 @@ def test_a_line_in_parts_is_stamped_once() -> None:
         b"1970-01-01T00:00:00.000000001Z  half", b"1970-01-01T00:00:00.000000002Z  other\n", b"whole\n",
         b"1970-01-01T00:00:00.000000004Z  next\n",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        ({}, ""),
+        ({"labels": "tier,none", "env": "A"}, "A=1+2,tier=web"),
+        ({"labels-regex": "^t", "env-regex": "B$"}, "B=,tier=web"),
+        ({"env-regex": "("}, ""),
+    ],
+)
+def test_details_are_what_the_log_options_ask_for(options: dict[str, str], shown: str) -> None:
+    made = container("web")
+    config = replace(made.config, labels={"tier": "web", "x": "y"}, env=("A=1 2", "B="))
+    host = replace(made.host, log_config=LogConfig(type="json-file", config=options))
+    assert details_text(replace(made, config=config, host=host)) == shown
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from landbridge.engine.registries import Credentials, Registries
 from landbridge.model.image import Message
 from landbridge.model.settings import Settings
 from landbridge.system.registry_http import HttpClient
+from landbridge.system.registry_proxy import Proxies
 
 NOBODY = Credentials()
 
@@ -23,7 +24,8 @@ class Rig:
     def __init__(self, **settings: Any) -> None:
         self.engine = Engine()
         self.settings = Settings(**settings)
-        self.http = HttpClient(agent="test")
+        # Whatever is not on loopback is refused at once, without a question to any name server.
+        self.http = HttpClient(agent="test", proxies=Proxies({"HTTPS_PROXY": "http://127.0.0.1:1"}))
         self.slept: list[float] = []
         self.registries = self._assemble()
 

@@ -1,6 +1,7 @@
 """Addresses, MACs and names of endpoints: claimed once, kept for a container's life, given up only in need."""
 
 import asyncio
+from ipaddress import ip_address
 
 import pytest
 
@@ -8,6 +9,10 @@ from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
 from landbridge.model.config import Config, EndpointConfig, EndpointIpam
 from landbridge.model.container import Phase
 from rig import Rig, engine_test
+
+
+def gateway(rig: Rig, network: str) -> str:
+    return rig.state.network(network).pools[0].gateway
 
 
 @engine_test
@@ -126,8 +131,8 @@ async def test_a_given_mac_is_kept_in_canonical_form(rig: Rig) -> None:
 
 @engine_test
 async def test_interface_names_follow_the_order_of_the_request(rig: Rig) -> None:
-    for name in ("zeta", "alpha", "mid"):
-        await rig.network(name)
+    for number, name in enumerate(("zeta", "alpha", "mid")):
+        await rig.network(name, f"10.{number}.0.0/24")
     wanted = tuple(EndpointConfig(network=name) for name in ("zeta", "alpha", "mid"))
     await rig.run("web", net="zeta", endpoints=wanted)
     shown = {name: rig.endpoint("web", name).ifname for name in ("zeta", "alpha", "mid")}
@@ -138,6 +143,14 @@ async def test_interface_names_follow_the_order_of_the_request(rig: Rig) -> None
     await rig.lifecycle.start("web")
     shown = {name: rig.endpoint("web", name).ifname for name in ("zeta", "mid", "alpha")}
     assert shown == {"zeta": "eth0", "mid": "eth1", "alpha": "eth2"}
+    await rig.lifecycle.stop("web")
+    for name in ("zeta", "mid", "alpha", "zeta", "mid"):
+        await rig.containers.disconnect(name, "web")
+        await rig.connect(name, "web", ipam_config=EndpointIpam(ipv4_address=str(ip_address(gateway(rig, name)) + 9)))
+    await rig.again()  # which loads claims in any order
+    await rig.lifecycle.start("web")
+    shown = {name: rig.endpoint("web", name).ifname for name in ("alpha", "zeta", "mid")}
+    assert shown == {"alpha": "eth0", "zeta": "eth1", "mid": "eth2"}
 
 
 @engine_test

@@ -216,7 +216,7 @@ async def test_networks_of_a_stopped_owner_change_under_who_joined_it(rig: Rig) 
     await joined(rig)
     await rig.network("two", "10.2.0.0/24")
     await rig.lifecycle.stop("web")
-    await rig.connect("two", "web")
+    await rig.connect("two", "web", gw_priority=1)
     assert len(rig.kernel.veths) == 2
     assert rig.names("two") == set()  # the owner does not run
     assert rig.published("web") == {}

@@ -235,6 +235,23 @@ async def test_a_process_that_never_ends_is_reported(rig: Rig) -> None:
     await rig.end("web", 137)
 
 
+@engine_test
+async def test_a_container_has_ended_whatever_goes_wrong_afterwards(rig: Rig) -> None:
+    await rig.run("web")
+    waiting = rig.lifecycle.waiting("web", "not-running")
+
+    def fail(count: int, what: str) -> None:
+        if what in ("runtime.delete", "roots.unmount"):
+            raise Internal("stuck")
+
+    rig.faults.watch(hook=fail)
+    await rig.end("web", 4)
+    assert (await waiting).code == 4
+    assert rig.told()[-1] == "die"
+    rig.faults.watch()
+    await rig.again()
+
+
 # Waiting.
 
 

@@ -1,5 +1,7 @@
 """Networks: what is refused, what is completed, what is left when one goes."""
 
+import asyncio
+
 import pytest
 
 from landbridge.errors import Conflict, Forbidden, Internal, Invalid, LandbridgeError, NotFound
@@ -133,6 +135,26 @@ async def test_a_subnet_can_be_used_again_after_a_failure(rig: Rig) -> None:
     with pytest.raises(Internal):
         await rig.network("net", "10.5.0.0/24")
     await rig.network("net", "10.5.0.0/24")
+
+
+@engine_test
+async def test_a_network_that_fails_takes_the_claims_made_meanwhile_along(rig: Rig) -> None:
+    rig.faults.turns = lambda: 50
+
+    def fail(count: int, what: str) -> None:
+        if what.startswith("ensure_bridge"):
+            raise Internal("no bridge today")
+
+    rig.faults.watch(hook=fail)
+    making = asyncio.ensure_future(rig.network("net", "10.5.0.0/24"))
+    while rig.state.networks.by_name("net") is None:  # noqa: ASYNC110 (nobody tells us)
+        await asyncio.sleep(0)
+    rig.faults.turns = lambda: 0
+    made = await rig.create("web", net="net", ip="10.5.0.9")
+    assert rig.ip("web", "net") == "10.5.0.9"
+    with pytest.raises(Internal):
+        await making
+    assert rig.state.endpoints_of(made.id) == ()
 
 
 @engine_test

@@ -397,6 +397,57 @@ def test_a_mirror_stands_before_docker_hub_and_sees_no_password() -> None:
     run(work())
 
 
+def test_a_mirror_that_wants_a_password_is_passed_over() -> None:
+    async def work() -> None:
+        async with RegistryServer(auth="basic", users={"alice": "secret"}) as closed, RegistryServer() as mirror:
+            for server in (closed, mirror):
+                server.image("library/app", "latest", [ONE], packed=[ONE])
+            with Rig(registry_mirrors=(f"http://{closed.name}", f"http://{mirror.name}")) as rig:
+                await rig.pull("app", "latest", as_=Credentials("alice", "secret"))
+                assert closed.requests() == ["GET /v2/ 401"]
+                assert not any("authorization" in one.headers for one in closed.seen)
+
+    run(work())
+
+
+def test_a_token_that_is_not_taken_is_replaced_once() -> None:
+    async def work() -> None:
+        async with RegistryServer(auth="token", users={"alice": "secret"}) as server:
+            plain_image(server, "v1", ONE)
+            challenge = f'Bearer realm="http://{server.name}/token",service="lab",error="invalid_token"'
+            refusal = {"do": "status", "status": 401, "headers": {"WWW-Authenticate": challenge}}
+            blob = f"GET .*{digest(ONE)}"
+            server.faults.append(Fault(where=blob, **refusal))  # type: ignore[arg-type]
+            with Rig() as rig:
+                await rig.pull(f"{server.name}/team/app:v1", as_=Credentials("alice", "secret"))
+                assert server.requests(blob) == [f"GET /v2/team/app/blobs/{digest(ONE)} {status}" for status in (401, 200)]
+                assert len(server.requests("/token")) == 2
+                server.faults.append(Fault(where="manifests/", times=99, **refusal))  # type: ignore[arg-type]
+                with pytest.raises(Internal) as caught:
+                    await rig.pull(f"{server.name}/team/app:v2", as_=Credentials("alice", "secret"))
+                assert caught.value.message == "unauthorized: authentication required"
+
+    run(work())
+
+
+def test_layers_in_use_by_a_pull_stay_when_their_image_goes() -> None:
+    async def work() -> None:
+        async with RegistryServer() as server:
+            slow = b"slow layer"
+            plain_image(server, "v1", ONE)
+            plain_image(server, "v2", ONE, slow)
+            with Rig() as rig:
+                await rig.pull(f"{server.name}/team/app:v1")
+                pull = asyncio.ensure_future(rig.pull(f"{server.name}/team/app:v2"))
+                await asyncio.to_thread(rig.engine.layers.waiting.wait)
+                await rig.engine.images.remove(f"{server.name}/team/app:v1")
+                rig.engine.layers.gate.set()
+                await pull
+                assert rig.kept() == [ONE, slow]
+
+    run(work())
+
+
 def test_many_layers_come_a_few_at_a_time() -> None:
     async def work() -> None:
         layers = [b"slow %d" % number for number in range(8)]

@@ -299,6 +299,26 @@ def test_a_client_that_leaves_ends_the_download_and_leaves_nothing() -> None:
     run(work())
 
 
+def test_a_layer_unpacked_for_a_client_that_has_left_goes_too() -> None:
+    async def work() -> None:
+        async with RegistryServer() as server:
+            server.image("team/app", "v1", [b"slow layer"], packed=[b"slow layer"])
+            with Rig() as rig:
+                messages = rig.registries.pull(f"{server.name}/{NAME}", credentials=Credentials())
+                async for message in messages:
+                    if getattr(message, "status", "") == "Pulling fs layer":
+                        break
+                await asyncio.to_thread(rig.engine.layers.waiting.wait)
+                leaving = asyncio.ensure_future(messages.aclose())
+                for _ in range(20):
+                    await asyncio.sleep(0)  # until it waits for the thread, which cannot be stopped
+                rig.engine.layers.gate.set()
+                await leaving
+                assert rig.clean()
+
+    run(work())
+
+
 def test_one_of_two_watchers_may_leave() -> None:
     async def work() -> None:
         async with RegistryServer() as server:

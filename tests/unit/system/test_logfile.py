@@ -39,7 +39,8 @@ def test_the_tail_is_what_reading_everything_gives(
     path = tmp_path_factory.mktemp("log") / "log"
     whole = b"".join(record(number, "y" * length, tag) for number, (tag, length) in enumerate(lines))
     path.write_bytes(whole + (b"99 F cut o" if unfinished else b""))
-    ends = [number for number, (tag, _) in enumerate(lines) if tag == "F"]
+    # What the program has not ended with a newline is a line, too.
+    ends = [number for number, (tag, _) in enumerate(lines) if tag == "F" or number == len(lines) - 1]
     # The last `count` lines: from behind the end of the line before them.
     first = 0 if count >= len(ends) else ends[len(ends) - count - 1] + 1
     expected = list(range(first, len(lines))) if count else []

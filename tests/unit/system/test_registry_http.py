@@ -215,6 +215,31 @@ def test_a_server_that_refuses_before_it_has_read_all_is_heard() -> None:
     run(work())
 
 
+def test_a_server_that_has_answered_gets_no_more() -> None:
+    """It neither reads on nor closes: who goes on sending waits in vain."""
+
+    async def work() -> None:
+        done = asyncio.Event()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+            await done.wait()
+
+        async def endless() -> AsyncIterator[bytes]:
+            while True:
+                yield bytes(100_000)
+
+        async with listening(talk) as port, client() as http:
+            reply = await http.exchange("PATCH", f"http://127.0.0.1:{port}/x", {}, endless())
+            assert reply.status == 401
+            assert await reply.read(10) == b""
+            assert repr(http) == "<HttpClient 0 idle connections>"
+            done.set()
+
+    run(work())
+
+
 def test_the_error_of_a_body_is_not_swallowed() -> None:
     async def work() -> None:
         async def broken() -> AsyncIterator[bytes]:
