@@ -21,6 +21,7 @@ from landbridge.network.steps import Element
 CONTAINERS: dict[str, str] = {
     "bridges": "set type ifname",
     "same_network": "set type ifname . ifname",
+    "closed": "set type ifname",
     "subnets": "set type ipv4_addr . ifname; flags interval",
     "subnets6": "set type ipv6_addr . ifname; flags interval",
     "internal": "set type ifname",
@@ -61,9 +62,13 @@ USER_SET = "allowed"
 Chains = Mapping[str, tuple[str, tuple[str, ...]]]
 """Name → (hook line or empty, rules)."""
 
-_ANYWHERE = ("fib daddr type local jump publish",)
+# Where neighbours may not talk, the proxy carries what they say to each other's published ports: translated here, it
+# would be bridged from port to port wherever br_netfilter is loaded, and their isolation would drop it.
+_CLOSED = "iifname @closed accept"
+_ANYWHERE = (_CLOSED, "fib daddr type local jump publish")
 # Not translated, a packet from outside goes on to the host itself: its input rules decide, the proxy relays.
 _HOST_DECIDES = (
+    _CLOSED,
     "iifname @bridges fib daddr type local jump publish",
     "meta l4proto . th dport @allowed fib daddr type local jump publish",
 )
@@ -87,7 +92,7 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
         ),
     ),
     "prerouting": ("type nat hook prerouting priority -100; policy accept;", _ANYWHERE),
-    "output": ("type nat hook output priority -100; policy accept;", _ANYWHERE),
+    "output": ("type nat hook output priority -100; policy accept;", ("fib daddr type local jump publish",)),
     # Connections must not depend on ICMP "too big" where a container's MTU is larger than the way out; the kernel
     # takes the smaller of both directions and never makes it larger (nft_rt, nft_exthdr).
     "clamp": (
@@ -170,6 +175,8 @@ def network_elements(network: Network) -> tuple[Element, ...]:
     found = [Element("bridges", name)]
     if options.icc(network):
         found.append(Element("same_network", f"{name} . {name}"))
+    else:
+        found.append(Element("closed", name))
     for pool in network.pools:
         found.append(Element("subnets6" if ":" in pool.subnet else "subnets", f"{pool.subnet} . {name}"))
     if network.internal:

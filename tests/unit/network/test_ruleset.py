@@ -40,8 +40,7 @@ def test_internal_networks_have_no_way_out() -> None:
 
 
 def test_options_switch_icc_and_masquerade_off() -> None:
-    # The subnet stays: a neighbour's published port is reached through the host.
-    assert kinds(options={options.ICC: "false", options.MASQUERADE: "false"}) == {"bridges", "subnets"}
+    assert kinds(options={options.ICC: "false", options.MASQUERADE: "false"}) == {"bridges", "closed", "subnets"}
 
 
 def of_mode(four: str, six: str) -> set[Element]:
@@ -188,9 +187,10 @@ def test_under_the_hosts_own_firewall_only_allowed_ports_are_led_in() -> None:
         lines = nfttext.full("t", [], ruleset.chains(policy)).splitlines()
         return [line.removeprefix("add rule inet t prerouting ") for line in lines if line.startswith("add rule inet t prerouting")]
 
-    assert prerouting("open") == prerouting("local") == ["fib daddr type local jump publish"]
+    closed = "iifname @closed accept"
+    assert prerouting("open") == prerouting("local") == [closed, "fib daddr type local jump publish"]
     assert [rule.split(" fib")[0] for rule in prerouting("host-firewall")] == [
-        "iifname @bridges", "meta l4proto . th dport @allowed"]  # fmt: skip
+        closed, "iifname @bridges", "meta l4proto . th dport @allowed"]  # fmt: skip
 
 
 LISTING = """table inet t {
