@@ -26,7 +26,7 @@ class Attachment:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._ready = Readiness()
-        self._closed = False
+        self._closed = self._reset = False
 
     async def receive(self) -> Chunk | None:
         """The next output, or None when the container has ended or `close` was called."""
@@ -37,7 +37,11 @@ class Attachment:
                 await self._ready.readable(self._connection.fileno())
                 continue
             except ConnectionResetError:
-                return None
+                # conmon ended with input of ours unread. The kernel tells that once, before the output still queued.
+                if self._reset:
+                    return None
+                self._reset = True
+                continue
             if not packet:
                 return None
             if packet[0] in _STREAMS and len(packet) > 1:
