@@ -43,6 +43,7 @@ class FakeKernel:
         self.veths: dict[str, VethSpec] = {}
         self.detached: set[str] = set()
         self.pins: dict[str, int] = {}
+        self.names: dict[str, str] = {}  # under which tools of the host find the pins
         self.routes_in: dict[str, RouteSpec] = {}
         self.host_routes: list[RouteFact] = []
         self.sysctls = {"net/ipv4/ip_local_port_range": "32768\t60999", "net/ipv4/ip_forward": "1"}
@@ -156,6 +157,19 @@ class FakeKernel:
 
     def sandboxes(self) -> tuple[str, ...]:
         return tuple(self.pins)
+
+    def expose(self, path: str, name: str) -> None:
+        def effect() -> None:
+            self.faults.demand(path in self.pins, "nothing is pinned at {}", path)
+            self.names[name] = path
+
+        self.faults.call(f"expose {name}", effect)
+
+    def conceal(self, name: str) -> None:
+        self.faults.call(f"conceal {name}", lambda: self.names.pop(name, None))
+
+    def exposed(self) -> dict[str, str]:
+        return dict(self.names)
 
     def sandbox_inode(self, path: str) -> int | None:
         return self.pins.get(path) or None
@@ -288,6 +302,7 @@ class FakeProxy:
         self.faults = faults
         self.held: dict[str, Hold] = {}
         self.busy: set[tuple[str, int]] = set()
+        self.absent: set[str] = set()  # addresses this host does not have
 
     async def hold(self, holds: Sequence[Hold]) -> None:
         self.faults.call("proxy.hold", lambda: self._hold(holds), can_be_late=True)
@@ -306,6 +321,8 @@ class FakeProxy:
         self.held = held
 
     def _failure(self, hold: Hold, held: Mapping[str, Hold]) -> HoldFailed | None:
+        if hold.host_ip in self.absent and not hold.early:
+            return HoldFailed("no such address", reason="EADDRNOTAVAIL", key=hold.key)
         ports = range(hold.host_port, hold.host_port + hold.count)
         for port in ports:
             if (hold.proto, port) in self.busy:

@@ -274,7 +274,7 @@ class Rig:
         """Everything outside and every claim, as one comparable value. What is only remembered is left out."""
         claims = sorted(self.store.db.execute("SELECT network, address, endpoint FROM address"))
         return {
-            "bridges": set(self.kernel.bridges), "pins": set(self.kernel.pins), "veths": set(self.kernel.veths),
+            "bridges": set(self.kernel.bridges), "pins": set(self.kernel.pins), "exposed": set(self.kernel.names), "veths": set(self.kernel.veths),
             "elements": self.firewall.elements, "held": dict(self.proxy.held), "names": dict(self.resolver.records),
             "askers": dict(self.resolver.askers), "processes": set(self.runtime.processes),
             "mounted": set(self.outside.roots.mounted), "roots": set(self.outside.roots.made), "claims": claims,
@@ -324,7 +324,8 @@ class Rig:
             assert (there.gateway4 if there else "") == wanted.gateway4, "default route"
             assert (there.gateway6 if there else "") == wanted.gateway6, "default route"
         facts = reconciling.Facts(
-            links={one.name: one.master for one in self.kernel.links()}, pins=dict(self.kernel.pins)
+            links={one.name: one.master for one in self.kernel.links()}, pins=dict(self.kernel.pins),
+            exposed=self.kernel.exposed(),
         )
         assert reconciling.diff(world, facts, 1500) == (), "something to reconcile"
 

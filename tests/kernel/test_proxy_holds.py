@@ -158,6 +158,7 @@ def test_other_reasons(proxy: Proxy) -> None:
 
     assert reason(tcp_hold(8080, 80, "192.0.2.1")) == "EADDRNOTAVAIL"
     assert reason(tcp_hold(8080, 80, "localhost")) == "EINVAL"
+    assert reason(tcp_hold(8080, 80, "2001:db8::99")) == "EADDRNOTAVAIL"
     proxy.control.must_hold(tcp_hold(8080, 80, key="k"))
     assert reason(tcp_hold(8081, 80, key="k")) == "EEXIST"
     answer = proxy.control.hold(tcp_hold(8082, 80, proto="sctp", key="sctp"))
@@ -466,3 +467,11 @@ asyncio.run(main())
     assert out.stdout == "0\n"
     _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, b"")
+
+
+@pytest.mark.parametrize("address", ["192.0.2.99", "2001:db8::99"])
+@pytest.mark.parametrize("proto", ["tcp", "udp"])
+def test_a_port_of_an_address_that_is_still_to_come(proxy: Proxy, address: str, proto: str) -> None:
+    proxy.control.must_hold(tcp_hold(8080, 80, address, proto=proto, key="soon", early=True))
+    error = proxy.control.hold(tcp_hold(8080, 80, address, proto=proto, key="other", early=True))["error"]
+    assert (error["reason"], error["holder"]) == ("EADDRINUSE", "landbridge (soon)")

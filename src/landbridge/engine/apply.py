@@ -16,7 +16,7 @@ from typing import TypeVar
 from landbridge.engine.effects import Kernel, Proxy, Resolver
 from landbridge.engine.rules import RuleTable
 from landbridge.errors import HoldFailed
-from landbridge.network.steps import Bridge, Forget, Names, Namespace, Ports, Routes, Rules, Step, Veth
+from landbridge.network.steps import Bridge, Exposed, Forget, Names, Namespace, Ports, Routes, Rules, Step, Veth
 
 log = logging.getLogger(__name__)
 
@@ -151,6 +151,10 @@ class Apply:
                 self.kernel.create_sandbox(spec)
             case Namespace(spec=spec):
                 self.kernel.remove_sandbox(spec.path)
+            case Exposed(path=path, name=name, present=True):
+                self.kernel.expose(path, name)
+            case Exposed(name=name):
+                self.kernel.conceal(name)
             case Veth(spec=spec, present=True):
                 self.kernel.add_veth(spec)
             case Veth(spec=spec):

@@ -20,10 +20,11 @@ from landbridge.model.config import EndpointConfig, EndpointIpam
 from landbridge.model.container import Container, Phase
 from landbridge.model.link import RouteSpec
 from landbridge.model.network import Endpoint, IpamPool, Network, Sandbox
+from landbridge.model.world import Instance
 from landbridge.network import bridge as bridge_driver
 from landbridge.network import gateways, ipam, linking, options
 from landbridge.network.drivers import driver
-from landbridge.network.steps import Element, Namespace, Routes, Rules, Step
+from landbridge.network.steps import Element, Exposed, Namespace, Routes, Rules, Step
 
 
 class Attachments:
@@ -208,7 +209,7 @@ class Attachments:
 
     def _steps(self, owner: Container, sandbox: Sandbox, endpoints: tuple[Endpoint, ...]) -> tuple[Step, ...]:
         spec = bridge_driver.sandbox_spec(sandbox, owner.host.sysctls, self.apply.local_ports())
-        steps: list[Step] = [Namespace(spec=spec)]
+        steps: list[Step] = [Namespace(spec=spec), self.exposed(sandbox, owner.name)]
         for endpoint in endpoints:
             steps += self._interface(endpoint, sandbox)
         active = [replace(endpoint, active=True) for endpoint in endpoints]
@@ -216,6 +217,10 @@ class Attachments:
         if after.gateway4 or after.gateway6:
             steps.append(Routes(after=after, before=replace(after, gateway4="", gateway6="")))
         return tuple(steps)
+
+    def exposed(self, sandbox: Sandbox, name: str) -> Exposed:
+        """A container's network stack as tools of the host (``ip netns``) see it, called `name`."""
+        return Exposed(path=sandbox.path, name=exposed_name(self.state.instance, name))
 
     def _interface(self, endpoint: Endpoint, sandbox: Sandbox) -> tuple[Step, ...]:
         """What an endpoint needs, and what links to and from it open where nothing else is open."""
@@ -252,6 +257,7 @@ class Attachments:
             if endpoint.active and endpoint.host_name:
                 steps += [step.inverse() for step in self._interface(endpoint, sandbox)]
             self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
+        steps.append(self.exposed(sandbox, self.state.containers[owner].name).inverse())
         steps.append(Namespace(spec=bridge_driver.sandbox_spec(sandbox), present=False))
         self.state.remove_sandbox(owner)
         await self.apply.run_forgiving(steps)
@@ -288,6 +294,11 @@ class Attachments:
         endpoint = replace(self.claim_one(container, network, config, order), ifname=ifname, active=True)
         self.state.put_endpoint(endpoint)
         return endpoint
+
+
+def exposed_name(instance: Instance, container: str) -> str:
+    """``landbridge-web1``: the mark of the instance, then the container's name."""
+    return f"{instance.table}-{container}"
 
 
 def interface_name(config: EndpointConfig, network: Network, used: set[str], asked: Collection[str] = ()) -> str:

@@ -257,13 +257,21 @@ class Containers:
             before = presence.record_changes(endpoints(container.id))
             self._name(renamed)
             try:
-                if container.state.running:
-                    async with Undo() as undo:
+                async with Undo() as undo:
+                    if container.state.running:
                         await presence.tell(presence.record_changes(endpoints(container.id)), undo, back=before)
+                    await self._expose_anew(container, renamed, undo)
             except BaseException:
                 self._name(container)
                 raise
         self.lifecycle.emit("rename", renamed, oldName=f"/{container.name}")
+
+    async def _expose_anew(self, before: Container, after: Container, undo: Undo) -> None:
+        """The name of a network stack that is up is its owner's."""
+        sandbox, attachments = self.state.sandbox(after.id), self.stack.attachments
+        if sandbox is not None:
+            old, new = (attachments.exposed(sandbox, one.name) for one in (before, after))
+            await attachments.apply.run((old.inverse(), new), undo)
 
     async def unlink(self, text: str) -> None:
         """Forget a link, named ``linker/alias``, and close what it opened. Raises: NotFound."""

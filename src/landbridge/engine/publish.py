@@ -70,7 +70,8 @@ class Publish:
             led = publishing.carried(bindings, after.four, after.six)
             sandbox = self.state.reserve_ports(old, (*led, *opened))
             try:
-                await self.apply.run(transition(old, before, sandbox, after), undo)
+                steps = transition(old, before, sandbox, after, early=container.state.started_at > 0)
+                await self.apply.run(steps, undo)
                 break
             except HoldFailed as error:
                 self.state.reserve_ports(old, old.published)
@@ -142,14 +143,16 @@ class Publish:
         return sandbox
 
 
-def transition(old: Sandbox, before: Lead, new: Sandbox, after: Lead) -> tuple[Step, ...]:
+def transition(
+    old: Sandbox, before: Lead, new: Sandbox, after: Lead, *, early: bool = True
+) -> tuple[Step, ...]:
     """From what `old` publishes to what `new` does: sockets first, then rules, what is not needed goes last.
 
     A binding in both stays bound and only learns its new target; one in the way of another goes first. UDP flows of
     all of them are forgotten: those that there were before a rule, or after it, would go where it does not lead.
     """
     held = {one.key: one for one in holds(old, before.four, before.six)}
-    wanted = holds(new, after.four, after.six)
+    wanted = holds(new, after.four, after.six, early=early)
     first = [held.pop(one.key) for one in wanted if one.key in held]
     first += [held.pop(key) for key, one in tuple(held.items()) if any(_in_the_way(one, other) for other in wanted)]
     rules = set(ruleset.published_elements(old.published, before))
@@ -179,8 +182,12 @@ def _forget(bindings: Iterable[Binding]) -> Forget:
     )
 
 
-def holds(sandbox: Sandbox, target4: str, target6: str) -> tuple[Hold, ...]:
-    """What the proxy holds for a sandbox; an IPv6 host address is relayed to IPv4 where there is no IPv6."""
+def holds(sandbox: Sandbox, target4: str, target6: str, *, early: bool = True) -> tuple[Hold, ...]:
+    """What the proxy holds for a sandbox; an IPv6 host address is relayed to IPv4 where there is no IPv6.
+
+    `early`: host addresses may be missing, as they are for a while after a boot. Only where a container never ran
+    yet, a missing address is the user's mistake.
+    """
     found = []
     for binding in filter(lambda one: one.host_port, sandbox.published):
         target = (target6 or target4) if ":" in binding.host_ip else target4
@@ -188,7 +195,7 @@ def holds(sandbox: Sandbox, target4: str, target6: str) -> tuple[Hold, ...]:
             Hold(
                 key=hold_key(sandbox, binding), proto=binding.port.proto, host_ip=binding.host_ip,
                 host_port=binding.host_port, target_ip=target or "0.0.0.0", target_port=binding.port.number,
-                count=binding.count, relay=bool(target),
+                count=binding.count, relay=bool(target), early=early,
             )
         )
     return tuple(found)

@@ -7,10 +7,10 @@ compared but told whole: each of the three takes a full table atomically and kee
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from landbridge.engine.apply import Apply
-from landbridge.engine.attachments import Attachments
+from landbridge.engine.attachments import Attachments, exposed_name
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.presence import asker_of, names_of, record_of
 from landbridge.engine.publish import holds
@@ -25,7 +25,7 @@ from landbridge.model.settings import Settings
 from landbridge.model.world import World
 from landbridge.network import gateways, ruleset
 from landbridge.network.bridge import bridge_spec, veth_spec
-from landbridge.network.steps import Bridge, Namespace, Routes, Step, Veth
+from landbridge.network.steps import Bridge, Exposed, Namespace, Routes, Step, Veth
 
 log = logging.getLogger(__name__)
 
@@ -34,12 +34,14 @@ log = logging.getLogger(__name__)
 class Facts:
     """What the kernel has: links by name with their master, and pinned namespaces by path (inode, None: stale).
 
-    `made` are the links that say they were made by this instance, whatever their names.
+    `made` are the links that say they were made by this instance, whatever their names; `exposed` the names under
+    which tools of the host find our namespaces, and their paths.
     """
 
     links: Mapping[str, str]
     pins: Mapping[str, int | None]
     made: Collection[str] = ()
+    exposed: Mapping[str, str] = field(default_factory=dict)
 
 
 def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
@@ -56,6 +58,7 @@ def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
     steps += [
         Namespace(spec=SandboxSpec(path=path), present=False) for path in facts.pins if path not in wanted_pins
     ]
+    steps += _exposures(world, facts)
     for name, network in bridges.items():
         if name not in facts.links:
             steps.append(Bridge(spec=bridge_spec(network, mtu)))
@@ -69,6 +72,19 @@ def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
         after = gateways.routes(sandbox.path, world.endpoints_of(endpoint.container), world.networks)
         steps.append(Routes(after=after, before=replace(after, gateway4="", gateway6="")))
     return tuple(steps)
+
+
+def _exposures(world: World, facts: Facts) -> list[Step]:
+    """Names of sandboxes for tools of the host: stale ones away, missing ones there."""
+    wanted = {
+        exposed_name(world.instance, world.containers[sandbox.container].name): sandbox.path
+        for sandbox in world.sandboxes.values()
+        if sandbox.container in world.containers and facts.pins.get(sandbox.path) is not None
+    }  # fmt: skip
+    stale = [Exposed(path=path, name=name, present=False) for name, path in facts.exposed.items()
+             if wanted.get(name) != path]
+    missing = [Exposed(path=path, name=name) for name, path in wanted.items() if facts.exposed.get(name) != path]
+    return [*stale, *missing]
 
 
 def default_routes(world: World) -> tuple[Step, ...]:
@@ -129,6 +145,7 @@ class Reconcile:
                 links={fact.name: fact.master for fact in links},
                 made={fact.name for fact in links if fact.alias == mark},
                 pins={path: kernel.sandbox_inode(path) for path in kernel.sandboxes()},
+                exposed=kernel.exposed(),
             )
 
         facts = await self.apply.blocking(read)

@@ -1,6 +1,6 @@
 """What the proxy is asked to hold: one value per published host socket, or per range of equal ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,6 +10,7 @@ class Hold:
     `host_ip` is literal: ``0.0.0.0``, ``::`` (IPv6 only), ``127.0.0.1``… `ports` of one hold are `count`
     consecutive ones starting at `host_port`; `target_ip`:`target_port` is where the first one leads, the
     n-th leads to `target_port` + n. `relay` false means: hold only, refuse what arrives.
+    `early` means: also while this host does not have `host_ip` (yet); it says how to bind, not what.
     """
 
     key: str
@@ -20,6 +21,7 @@ class Hold:
     target_port: int
     count: int = 1
     relay: bool = True
+    early: bool = field(default=False, compare=False)
 
     @property
     def binding(self) -> tuple[str, str, int, int]:

@@ -43,6 +43,18 @@ class Namespace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exposed:
+    """Tools of the host find the sandbox pinned at `path` under `name`, or do not."""
+
+    path: str
+    name: str
+    present: bool = True
+
+    def inverse(self) -> "Exposed":
+        return replace(self, present=not self.present)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Veth:
     """An endpoint's interface pair exists or does not."""
 
@@ -108,4 +120,4 @@ class Forget:
         return Forget()
 
 
-Step = Bridge | Namespace | Veth | Routes | Rules | Ports | Names | Forget
+Step = Bridge | Namespace | Exposed | Veth | Routes | Rules | Ports | Names | Forget

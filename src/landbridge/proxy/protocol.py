@@ -21,7 +21,7 @@ PROTOCOLS = ("tcp", "udp", "sctp")
 OPERATIONS = ("hello", "hold", "release", "retarget", "replace", "stats", "quit")
 
 _FIELDS = {f.name: f for f in fields(Hold)}
-_DEFAULTS = {"count": 1, "relay": True}
+_DEFAULTS = {"count": 1, "relay": True, "early": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,8 +146,8 @@ def parse_hold(item: object) -> Hold:
     _text(hold.key, "key")
     if hold.proto not in PROTOCOLS:
         raise Invalid(f"{hold.key}: unknown protocol {hold.proto!r}")
-    if type(hold.relay) is not bool or type(hold.count) is not int or hold.count < 1:
-        raise Invalid(f"{hold.key}: relay is true or false, count is 1 or more")
+    if not type(hold.relay) is type(hold.early) is bool or type(hold.count) is not int or hold.count < 1:
+        raise Invalid(f"{hold.key}: relay and early are true or false, count is 1 or more")
     _check_ports(hold.key, hold.host_port, hold.count)
     if hold.relay:
         _check_ports(hold.key, hold.target_port, hold.count)

@@ -15,6 +15,7 @@ from landbridge.model.hold import Hold
 BACKLOG = 4096
 # Missing from the socket module of Python 3.11; values from linux/in.h.
 IP_PKTINFO = 8
+IP_FREEBIND = 15
 IPPROTO_SCTP = 132
 
 _LINGER_RESET = struct.pack("ii", 1, 0)
@@ -27,7 +28,7 @@ def open_port(hold: Hold, index: int = 0) -> socket.socket:
     """
     port = hold.host_port + index
     try:
-        return _open(hold.proto, hold.host_ip, port)
+        return _open(hold, port)
     except OSError as error:
         code = error.errno or errno.EINVAL
         reason = errno.errorcode.get(code, str(code))
@@ -37,7 +38,8 @@ def open_port(hold: Hold, index: int = 0) -> socket.socket:
         raise HoldFailed(text, reason=reason, key=hold.key, port=port) from error
 
 
-def _open(proto: str, host_ip: str, port: int) -> socket.socket:
+def _open(hold: Hold, port: int) -> socket.socket:
+    proto, host_ip = hold.proto, hold.host_ip
     family = family_of(host_ip)
     kind = socket.SOCK_DGRAM if proto == "udp" else socket.SOCK_STREAM
     sock = socket.socket(family, kind, IPPROTO_SCTP if proto == "sctp" else 0)
@@ -45,6 +47,8 @@ def _open(proto: str, host_ip: str, port: int) -> socket.socket:
         sock.settimeout(0.0)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if hold.early:
+            sock.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)  # of IPv6 sockets too (ipv6(7))
         if proto == "udp":
             if family == socket.AF_INET6:
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)

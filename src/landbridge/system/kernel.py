@@ -3,14 +3,18 @@
 Calls come from worker threads and block for milliseconds; one lock keeps them from sharing a socket.
 """
 
+import logging
 import os
 from collections.abc import Sequence
 from threading import Lock
 
+from landbridge.errors import Conflict
 from landbridge.model.link import BridgeSpec, Flow, LinkFact, RouteFact, RouteSpec, SandboxSpec, VethSpec
 from landbridge.system import forwarding, netlink, netns, sysctl
 from landbridge.system.conntrack import Conntrack
 from landbridge.system.netlink import Netlink
+
+log = logging.getLogger(__name__)
 
 
 class HostKernel:
@@ -80,6 +84,20 @@ class HostKernel:
             return tuple(entry.path for entry in os.scandir(self._netns_dir))
         except FileNotFoundError:
             return ()
+
+    def expose(self, path: str, name: str) -> None:
+        """`netns.expose`; a name somebody else has is left to them."""
+        try:
+            netns.expose(path, name)
+        except Conflict as error:
+            log.warning("%s", error)
+
+    def conceal(self, name: str) -> None:
+        netns.conceal(name)
+
+    def exposed(self) -> dict[str, str]:
+        """{name: path} of everything `netns.exposed` finds in this instance's namespace directory."""
+        return netns.exposed(self._netns_dir)
 
     def sandbox_inode(self, path: str) -> int | None:
         return netns.inode(path)

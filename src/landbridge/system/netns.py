@@ -98,6 +98,19 @@ def conceal(name: str) -> None:
         os.unlink(link)
 
 
+def exposed(directory: str) -> dict[str, str]:
+    """What `expose` has made for pins in `directory`, whether they are still there or not: {name: path}."""
+    found: dict[str, str] = {}
+    try:
+        entries = list(os.scandir(_IPROUTE2_DIRECTORIES[0]))
+    except FileNotFoundError:
+        return found
+    for entry in entries:
+        if entry.is_symlink() and os.path.dirname(target := os.readlink(entry.path)) == directory:
+            found[entry.name] = target
+    return found
+
+
 def inode(path: str) -> int | None:
     """The identity of the namespace pinned at `path`; None when there is none (a left-over plain file too)."""
     try:

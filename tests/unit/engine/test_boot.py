@@ -7,7 +7,7 @@ from landbridge.engine import reconcile
 from landbridge.engine.reconcile import Facts
 from landbridge.model.container import Phase
 from landbridge.model.link import BridgeSpec, RouteFact, SandboxSpec
-from landbridge.network.steps import Bridge, Namespace, Routes, Veth
+from landbridge.network.steps import Bridge, Exposed, Namespace, Routes, Veth
 from rig import INSTANCE, Rig, engine_test, scratch
 from worlds import container, endpoint, network, sandbox, world
 
@@ -186,11 +186,12 @@ NET = network("net", "10.1.0.0/24", "10.1.0.1")
 WEB = container("web")
 HERE = endpoint(WEB, NET, "10.1.0.2/24")
 BOX = sandbox(WEB)
+EXPOSED = {"landbridge_beef-web": BOX.path}
 WANTED = world(NET, WEB, HERE, BOX)
 
 
 def facts(**links: str) -> Facts:
-    return Facts(links={NET.bridge: "", HERE.host_name: NET.bridge, **links}, pins={BOX.path: 7})
+    return Facts(links={NET.bridge: "", HERE.host_name: NET.bridge, **links}, pins={BOX.path: 7}, exposed=EXPOSED)
 
 
 def test_no_difference() -> None:
@@ -202,7 +203,7 @@ def test_foreign_links_are_no_business_of_ours() -> None:
 
 
 def test_strangers_with_our_mark_go_first() -> None:
-    there = Facts(links={"lbbeef-dead": "", "lbvbeefdead": ""}, pins={BOX.path: 7, "/run/x/old": None})
+    there = Facts(links={"lbbeef-dead": "", "lbvbeefdead": ""}, pins={BOX.path: 7, "/run/x/old": None}, exposed=EXPOSED)
     steps = reconcile.diff(WANTED, there, 1500)
     assert [type(step) for step in steps] == [Bridge, Veth, Namespace, Bridge, Veth, Routes]
     assert [getattr(step, "present", True) for step in steps] == [False, False, False, True, True, True]
@@ -210,7 +211,7 @@ def test_strangers_with_our_mark_go_first() -> None:
 
 
 def test_a_missing_interface_comes_back_with_its_routes() -> None:
-    there = Facts(links={NET.bridge: ""}, pins={BOX.path: 7})
+    there = Facts(links={NET.bridge: ""}, pins={BOX.path: 7}, exposed=EXPOSED)
     veth, routes = reconcile.diff(WANTED, there, 1500)
     assert isinstance(veth, Veth)
     assert veth.spec.addresses == ("10.1.0.2/24",)
@@ -221,3 +222,26 @@ def test_a_missing_interface_comes_back_with_its_routes() -> None:
 def test_nothing_is_put_into_a_namespace_that_is_gone() -> None:
     there = Facts(links={NET.bridge: ""}, pins={BOX.path: None})
     assert reconcile.diff(WANTED, there, 1500) == ()
+
+
+def test_names_for_tools_of_the_host_are_those_of_the_containers() -> None:
+    stale = {"landbridge_beef-gone": "/run/x/gone", "landbridge_beef-web": "/run/x/former"}
+    steps = reconcile.diff(WANTED, replace(facts(), exposed=stale), 1500)
+    assert steps == (
+        Exposed(path="/run/x/gone", name="landbridge_beef-gone", present=False),
+        Exposed(path="/run/x/former", name="landbridge_beef-web", present=False),
+        Exposed(path=BOX.path, name="landbridge_beef-web"),
+    )
+
+
+@engine_test
+async def test_a_network_stack_is_found_under_its_containers_name(rig: Rig) -> None:
+    await rig.run("web")
+    assert list(rig.kernel.names) == ["landbridge_beef-web"]
+    await rig.containers.rename("web", "www")
+    assert list(rig.kernel.names) == ["landbridge_beef-www"]
+    rig.kernel.names.clear()
+    await rig.again()
+    assert list(rig.kernel.names) == ["landbridge_beef-www"]
+    await rig.lifecycle.stop("www")
+    assert rig.kernel.names == {}
