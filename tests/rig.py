@@ -27,7 +27,7 @@ from landbridge.engine.launch import Launch
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.locks import Locks
 from landbridge.engine.networks import Networks
-from landbridge.engine.presence import Presence
+from landbridge.engine.presence import HOST_NAME, Presence
 from landbridge.engine.publish import Publish
 from landbridge.engine.reconcile import Reconcile
 from landbridge.engine.rules import RuleTable
@@ -256,9 +256,10 @@ class Rig:
         return found
 
     def names(self, network: str) -> set[str]:
-        """First names of everybody the resolver knows on a network."""
+        """First names of everybody the resolver knows on a network, the host aside."""
         identity = self.state.network(network).id
-        return {one.names[0] for one in self.resolver.records.values() if one.network == identity}
+        known = [one.names[0] for one in self.resolver.records.values() if one.network == identity]
+        return set(known) - {HOST_NAME}
 
     def told(self, *, type: str = "container") -> list[str]:
         """Actions of all events so far, network events with the network's name."""

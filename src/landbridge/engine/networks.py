@@ -8,11 +8,12 @@ from ipaddress import ip_network
 
 from landbridge.engine.apply import Apply, Undo
 from landbridge.engine.events import Events
+from landbridge.engine.presence import host_record, names_of
 from landbridge.engine.state import State
 from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
 from landbridge.model import ids
-from landbridge.model.names import RemoveNetwork
-from landbridge.model.network import PREDEFINED, RESERVED, IpamPool, Network, NetworkRequest, Subnet
+from landbridge.model.names import Change, RemoveNetwork, RemoveRecord, SetNetwork, SetRecord
+from landbridge.model.network import NAMES, PREDEFINED, RESERVED, IpamPool, Network, NetworkRequest, Subnet
 from landbridge.model.settings import Settings
 from landbridge.network import ipam, options
 from landbridge.network.drivers import driver
@@ -239,6 +240,7 @@ class Networks:
             options.HOST_BINDING: self.settings.host_ip,
             options.NAME: name,
             options.MTU: str(self.mtu),
+            **({NAMES: "true"} if self.settings.bridge_names else {}),
         }
 
     def _default_pools(self, before: Sequence[IpamPool], routed: Sequence[Subnet]) -> tuple[IpamPool, ...]:
@@ -296,9 +298,8 @@ class Networks:
         if network.config_only and any(other.config_from == network.name for other in self.state.networks):
             raise Forbidden(f'error while removing network: configuration network "{network.name}" is in use')
         self._withdraw(network)
-        steps = (*removal(network, self.mtu), Names(changes=(RemoveNetwork(network.id),)))
         try:
-            await self.apply.run_forgiving(steps)
+            await self.apply.run_forgiving(removal(network, self.mtu))
         finally:  # also when the request was cancelled meanwhile
             self.events.emit("network", "destroy", network.id, _attributes(network))
 
@@ -320,7 +321,19 @@ class Networks:
 
 def making(network: Network, mtu: int) -> tuple[Step, ...]:
     """What a network needs; a template for others needs nothing."""
-    return () if network.config_only else driver(network.driver).create(network, mtu)
+    if network.config_only:
+        return ()
+    return (*driver(network.driver).create(network, mtu), *naming(network))
+
+
+def naming(network: Network) -> tuple[Step, ...]:
+    """The resolver learns the network's name and what the host is called there."""
+    if not network.resolves:
+        return ()
+    host = host_record(network)
+    known: tuple[Change, ...] = (SetRecord(host),) if host else ()
+    gone: tuple[Change, ...] = (RemoveRecord(host.endpoint),) if host else ()
+    return (Names(changes=(SetNetwork(names_of(network)), *known), undo=(*gone, RemoveNetwork(network.id))),)
 
 
 def removal(network: Network, mtu: int) -> tuple[Step, ...]:

@@ -27,8 +27,10 @@ from landbridge.model.names import (
 from landbridge.model.network import Endpoint, Network, Sandbox
 from landbridge.model.settings import Settings
 from landbridge.network import gateways
-from landbridge.network.bridge import has_ipv6
+from landbridge.network.bridge import has_ipv6, host_addresses
 from landbridge.network.steps import Names
+
+HOST_NAME = "host.docker.internal"
 
 _HOSTS = "127.0.0.1\tlocalhost\n"
 _HOSTS6 = """\
@@ -160,6 +162,14 @@ class Presence:
 
 def names_of(network: Network) -> NetworkNames:
     return NetworkNames(id=network.id, name=network.name)
+
+
+def host_record(network: Network) -> NameRecord | None:
+    """The host itself, as Docker Desktop calls it, at its address on this network; None where it has none."""
+    addresses = tuple(cidr.split("/")[0] for cidr in host_addresses(network)) if network.driver == "bridge" else ()
+    if not addresses or not network.resolves or network.config_only:
+        return None
+    return NameRecord(endpoint=f"host-{network.id}", network=network.id, names=(HOST_NAME,), addresses=addresses)
 
 
 def record_of(endpoint: Endpoint) -> NameRecord:

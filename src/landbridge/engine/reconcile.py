@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from landbridge.engine.apply import Apply
 from landbridge.engine.attachments import Attachments, exposed_name
 from landbridge.engine.lifecycle import Lifecycle
-from landbridge.engine.presence import asker_of, names_of, record_of
+from landbridge.engine.presence import asker_of, host_record, names_of, record_of
 from landbridge.engine.publish import holds
 from landbridge.engine.state import State
 from landbridge.errors import LandbridgeError
@@ -216,9 +216,9 @@ def names(
 ) -> tuple[tuple[NetworkNames, ...], tuple[NameRecord, ...], tuple[Asker, ...]]:
     """The resolver's whole table."""
     networks = tuple(names_of(network) for network in world.networks.values() if network.resolves)
-    records = tuple(
-        record_of(endpoint) for endpoint in world.endpoints.values() if _speaks(endpoint, world.networks, world)
-    )
+    hosts = [host for network in world.networks.values() if (host := host_record(network)) is not None]
+    spoken = [one for one in world.endpoints.values() if _speaks(one, world.networks, world)]
+    records = (*hosts, *(record_of(endpoint) for endpoint in spoken))
     by_container = _by_container(world.endpoints.values())
     askers = []
     for sandbox in world.sandboxes.values():

@@ -11,6 +11,7 @@ Subnet = IPv4Network | IPv6Network
 
 PREDEFINED = ("bridge", "host", "none")
 RESERVED = (*PREDEFINED, "default")
+NAMES = "landbridge.names"  # the option that has names resolve on the default bridge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +73,8 @@ class Network:
 
     @property
     def resolves(self) -> bool:
-        """True when names on this network resolve: every user-defined network (Docker's rule)."""
-        return self.name not in PREDEFINED
+        """True when names on this network resolve: every user-defined network (Docker's rule), others if told to."""
+        return self.name not in PREDEFINED or self.options.get(NAMES) == "true"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

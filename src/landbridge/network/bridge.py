@@ -30,15 +30,20 @@ class BridgeDriver:
         return (Veth(spec=veth_spec(network, endpoint, sandbox, mtu)),)
 
 
-def bridge_spec(network: Network, mtu: int) -> BridgeSpec:
-    """The bridge of a network. Its addresses are the gateways of the pools."""
+def host_addresses(network: Network) -> tuple[str, ...]:
+    """What the host is called on the network, in CIDR form: the gateways of the pools, where it is the gateway."""
     addresses = []
     for pool in network.pools:
         six = ":" in pool.subnet
         inhibited = not six and options.flag(network.options, options.INHIBIT_IPV4, default=False)
-        if not pool.gateway or inhibited or options.mode(network, six=six) == "isolated":
-            continue
-        addresses.append(f"{pool.gateway}/{pool.subnet.split('/')[1]}")
+        if pool.gateway and not inhibited and options.mode(network, six=six) != "isolated":
+            addresses.append(f"{pool.gateway}/{pool.subnet.split('/')[1]}")
+    return tuple(addresses)
+
+
+def bridge_spec(network: Network, mtu: int) -> BridgeSpec:
+    """The bridge of a network, with the host's addresses on it."""
+    addresses = list(host_addresses(network))
     if any(":" in address for address in addresses):
         # A fixed link-local address is usable at once; the kernel's own waits a second for duplicate detection.
         addresses.append("fe80::1/64")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from landbridge.errors import Invalid
-from landbridge.model.network import Network, NetworkRequest
+from landbridge.model.network import NAMES, Network, NetworkRequest
 
 NAME = "com.docker.network.bridge.name"
 MTU = "com.docker.network.driver.mtu"
@@ -27,8 +27,6 @@ IFNAME = "com.docker.network.endpoint.ifname"
 SYSCTLS = "com.docker.network.endpoint.sysctls"
 # An internal network publishes ports, to this host alone (Docker: never).
 PUBLISH_INTERNAL = "landbridge.publish_internal"
-# Names of containers resolve on this network although it is the default bridge.
-NAMES = "landbridge.names"
 
 _TRUE = {"1", "t", "T", "true", "TRUE", "True"}
 _FALSE = {"0", "f", "F", "false", "FALSE", "False"}

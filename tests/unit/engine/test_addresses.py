@@ -193,7 +193,7 @@ async def test_names_are_known_while_it_runs_and_only_on_networks_of_the_user(ri
     await rig.network("net")
     await rig.run("web", net="net", config=Config(hostname="w1"), endpoints=(EndpointConfig(network="net", aliases=("api",)),))
     await rig.run("plain")
-    record = next(iter(rig.resolver.records.values()))
+    record = rig.resolver.records[rig.endpoint("web", "net").id]
     assert record.names == ("web", "api", rig.of("web").id[:12], "w1")
     assert record.addresses == (rig.ip("web", "net"),)
     assert rig.names("bridge") == set()

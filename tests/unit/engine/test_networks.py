@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from landbridge.engine.presence import HOST_NAME
 from landbridge.errors import Conflict, Forbidden, Internal, Invalid, LandbridgeError, NotFound
 from landbridge.model.link import BridgeSpec, RouteFact
 from landbridge.model.network import IpamPool, NetworkRequest
@@ -195,3 +196,29 @@ async def test_nobody_has_a_gateway_on_an_isolated_network(rig: Rig) -> None:
     await rig.run("one", net="net")
     await rig.run("two", net="net")
     assert {rig.ip("one", "net"), rig.ip("two", "net")} == {"10.7.0.0", "10.7.0.1"}
+
+
+def host_of(rig: Rig, network: str) -> tuple[str, ...] | None:
+    """The addresses the resolver knows the host by on a network; None: it does not."""
+    identity = rig.state.network(network).id
+    found = [one for one in rig.resolver.records.values() if (one.network, one.names) == (identity, (HOST_NAME,))]
+    return found[0].addresses if found else None
+
+
+@engine_test
+async def test_the_host_has_a_name_where_it_has_an_address(rig: Rig) -> None:
+    await rig.network("net", "10.1.0.0/24")
+    await rig.network("both", "10.2.0.0/24", enable_ipv6=True)
+    await rig.network("inner", "10.3.0.0/24", internal=True)
+    await rig.network("bare", "10.4.0.0/24", options={options.INHIBIT_IPV4: "true"})
+    await rig.network("alone", "10.5.0.0/24", internal=True, options={options.GATEWAY_MODE_4: "isolated"})
+    await rig.network("template", "10.6.0.0/24", config_only=True)
+    assert host_of(rig, "net") == ("10.1.0.1",)
+    assert [":" in one for one in host_of(rig, "both") or ()] == [False, True]
+    assert host_of(rig, "inner") == ("10.3.0.1",)
+    assert [host_of(rig, name) for name in ("bare", "alone", "template", "bridge", "none")] == [None] * 5
+    await rig.again()
+    assert host_of(rig, "net") == ("10.1.0.1",)
+    gone = rig.state.network("net").id
+    await rig.networks.remove("net")
+    assert gone not in {one.network for one in rig.resolver.records.values()} | set(rig.resolver.networks)
