@@ -194,6 +194,7 @@ class FakeFirewall:
         self.faults = faults
         self.table: dict[str, dict[str, str]] | None = None
         self.transactions: list[str] = []
+        self.heeded = 0  # how often the chain of Docker's users was looked for
 
     def apply(self, text: str) -> None:
         self.faults.call("nft", lambda: self._apply(text))
@@ -235,6 +236,9 @@ class FakeFirewall:
 
     def listing(self, kind: str, name: str) -> str:
         return ""
+
+    def heed_docker_user(self) -> None:
+        self.heeded += 1
 
     @property
     def elements(self) -> set[tuple[str, str, str]]:

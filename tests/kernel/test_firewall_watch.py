@@ -10,7 +10,8 @@ import worlds
 from landbridge.model.ports import Binding, Port
 from landbridge.network import nfttext, ruleset
 from landbridge.network.steps import Element
-from landbridge.system.firewall_watch import LOST, USER, FirewallWatch
+from landbridge.system.firewall import Firewall
+from landbridge.system.firewall_watch import DOCKER_USER, LOST, USER, FirewallWatch
 from landbridge.system.nft import Nft
 
 pytestmark = pytest.mark.kernel
@@ -95,6 +96,21 @@ def test_what_belongs_to_the_user_is_told_apart(nft: Nft, listener: FirewallWatc
     assert seen(listener) == {LOST}
 
 
+@pytest.mark.parametrize("family", ["ip", "ip6"])
+def test_the_chain_of_dockers_users_is_told_of(nft: Nft, listener: FirewallWatch, family: str) -> None:
+    hook = "{ type filter hook forward priority 0; policy accept; }"
+    for text, kinds in (
+        (f"add table {family} filter\nadd chain {family} filter FORWARD {hook}\n", set()),
+        (f"add chain {family} filter DOCKER-USER\n", {DOCKER_USER}),
+        (f"add rule {family} filter FORWARD jump DOCKER-USER\nadd rule {family} filter DOCKER-USER drop\n", set()),
+        (f"flush chain {family} filter DOCKER-USER\n", set()),
+        (f"flush chain {family} filter FORWARD\n", {DOCKER_USER}),
+        (f"add table {family} other\nadd chain {family} other DOCKER-USER\n", set()),
+    ):
+        nft.apply(text)
+        assert seen(listener) == kinds, text
+
+
 def test_a_big_transaction_is_read_to_its_end(nft: Nft, listener: FirewallWatch) -> None:
     many = [Element("publish_any", f"tcp . {port}", "172.18.0.2 . 80") for port in range(1, 5000)]
     nft.apply(nfttext.change(TABLE, many, ()) + f"flush chain inet {TABLE} forward\n")
@@ -110,3 +126,30 @@ def test_an_overrun_counts_as_a_loss(nft: Nft, listener: FirewallWatch) -> None:
         nft.apply(FULL + nfttext.change(TABLE, [Element("publish_any", f"udp . {port}", "172.18.0.2 . 80")
                                                 for port in range(1, 500)], ()))
     assert LOST in seen(listener)
+
+
+FORWARD = "{ type filter hook forward priority 0; policy accept; }"
+
+
+@pytest.mark.parametrize("family", ["ip", "ip6"])
+def test_the_way_to_the_chain_of_dockers_users_is_made_once(nft: Nft, family: str) -> None:
+    firewall = Firewall(TABLE)
+    try:
+        firewall.heed_docker_user()
+        assert not nft.table_exists(family, "filter")
+        nft.apply(f"add table {family} filter\nadd chain {family} filter FORWARD {FORWARD}\n")
+        nft.apply(f"add rule {family} filter FORWARD tcp dport 25 drop\n")
+        before = nft.list_table(family, "filter")
+        firewall.heed_docker_user()
+        assert nft.list_table(family, "filter") == before
+        nft.apply(f"add chain {family} filter DOCKER-USER\n")
+        for _ in range(2):
+            firewall.heed_docker_user()
+            rules = [line.strip() for line in nft.list_table(family, "filter").splitlines() if "DOCKER-USER" in line or "25" in line]
+            assert [rule.split("jump")[-1].strip() for rule in rules[:2]] == ["DOCKER-USER", "tcp dport 25 drop"]
+            assert len(rules) == 3, "the jump, the old rule, the chain"
+        nft.apply(f"delete table {family} filter\nadd table {family} filter\nadd chain {family} filter DOCKER-USER\n")
+        firewall.heed_docker_user()
+        assert "hook forward" in nft.list_table(family, "filter")
+    finally:
+        firewall.close()

@@ -53,22 +53,24 @@ class Guard:
     async def _mend(self) -> None:
         try:
             while self._seen:
-                lost = "lost" in self._seen
+                seen = frozenset(self._seen)
                 self._seen.clear()
-                await self._sleep(await self._answer(lost=lost))
+                await self._sleep(await self._answer(seen))
         finally:
             self._mending = None
 
-    async def _answer(self, *, lost: bool) -> float:
+    async def _answer(self, seen: frozenset[str]) -> float:
         """Put back, or note what the user has now; how long to wait before the next."""
         try:
-            if not lost:
+            if "lost" in seen:
+                log.warning("firewall rules of this engine were removed by somebody; putting them back")
+                await self._blocking(self._rules.restore)
+            elif "user" in seen:
                 await self._blocking(self._rules.remember)
-                return PACE
-            log.warning("firewall rules of this engine were removed by somebody; putting them back")
-            await self._blocking(self._rules.restore)
+            if "docker-user" in seen:
+                await self._blocking(self._rules.heed)
         except LandbridgeError as error:
             log.error("the firewall rules cannot be put back: %s", error)
-            self._seen.add("lost")
+            self._seen |= seen
             return AGAIN
         return PACE

@@ -44,6 +44,7 @@ class RuleTable:
             self._elements = set(elements)
             self._local_ports = local_ports
             self._fill()
+            self._firewall.heed_docker_user()
 
     def change(self, add: Iterable[Element], remove: Iterable[Element]) -> None:
         """Elements join and leave, in one transaction. Raises: Internal; then nothing of it happened."""
@@ -62,10 +63,16 @@ class RuleTable:
             self._elements.difference_update(remove)
             self._elements.update(add)
 
+    def heed(self) -> None:
+        """Lead to the chain Docker's users have, where they have it. Raises: Internal."""
+        with self._lock:
+            self._firewall.heed_docker_user()
+
     def restore(self) -> None:
         """Write the whole table again. Raises: Internal."""
         with self._lock:
             self._fill()
+            self._firewall.heed_docker_user()
 
     def remember(self) -> None:
         """Note what the user has in the table now. Raises: Internal."""

@@ -16,6 +16,7 @@ from landbridge.system import nlwire
 
 LOST = "lost"
 USER = "user"
+DOCKER_USER = "docker-user"
 
 _NETLINK_NETFILTER = 12  # missing from the socket module
 _NFNLGRP_NFTABLES = 7
@@ -27,10 +28,11 @@ _COUNTED = {
     _NEWRULE: ("rule", 1), _DELRULE: ("rule", -1), _NEWSET: ("set", 1), _DELSET: ("set", -1),
 }  # fmt: skip
 _NFGENMSG = 4
-_INET = 1  # NFPROTO_INET
+_INET, _IP, _IP6 = 1, 2, 10  # NFPROTO_…
 _TABLE = 1  # NFTA_TABLE_NAME, NFTA_CHAIN_TABLE, NFTA_RULE_TABLE, NFTA_SET_TABLE: the same number in each
 _RULE_CHAIN = 2
 _SET = 2
+_CHAIN_NAME = 3
 _RECEIVE_QUEUE = 1 << 20
 _BUFFER = 1 << 16
 
@@ -59,7 +61,7 @@ class FirewallWatch:
         self._socket.close()
 
     def drain(self) -> frozenset[str]:
-        """What happened since the last call: `LOST`, `USER`, both or nothing. Never blocks."""
+        """What happened since the last call: any of `LOST`, `USER` and `DOCKER_USER`. Never blocks."""
         found: set[str] = set()
         while True:
             try:
@@ -93,7 +95,10 @@ class FirewallWatch:
         return found
 
     def _note(self, kind: int, body: bytes) -> None:
-        if self._table not in body or not body or body[0] != _INET:
+        if not body or body[0] != _INET:
+            self._note_iptables(kind, body)
+            return
+        if self._table not in body:
             return
         names = nlwire.attributes(body, _NFGENMSG)
         if names.get(_TABLE) != self._table:
@@ -108,14 +113,26 @@ class FirewallWatch:
             now.balance[what] += step
 
 
+    def _note_iptables(self, kind: int, body: bytes) -> None:
+        """The chain of Docker's users has come, or rules of the chain that leads there have gone."""
+        if kind not in (_NEWCHAIN, _DELRULE) or b"filter\0" not in body or body[0] not in (_IP, _IP6):
+            return
+        names = nlwire.attributes(body, _NFGENMSG)
+        if names.get(_TABLE) != b"filter\0":
+            return
+        came = kind == _NEWCHAIN and names.get(_CHAIN_NAME) == b"DOCKER-USER\0"
+        went = kind == _DELRULE and names.get(_RULE_CHAIN) == b"FORWARD\0"
+        self._transaction.docker_user = self._transaction.docker_user or came or went
+
+
 class _Transaction:
     """What one committed transaction has done to the table so far: things made less things removed."""
 
     def __init__(self) -> None:
         self.balance: Counter[str] = Counter()
-        self.user = False
+        self.user = self.docker_user = False
 
     def outcome(self) -> set[str]:
         if min(self.balance.values(), default=0) < 0:
-            return {LOST}
-        return {USER} if self.user else set()
+            return {LOST}  # which includes the rest
+        return {word for word, so in ((USER, self.user), (DOCKER_USER, self.docker_user)) if so}

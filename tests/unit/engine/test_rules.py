@@ -218,6 +218,18 @@ def test_the_users_changes_are_noted() -> None:
     guarded(go)
 
 
+def test_the_chain_of_dockers_users_is_looked_for_when_it_may_be_there() -> None:
+    async def go(table: Table, watch: Watch) -> None:
+        before = table.firewall.heeded
+        watch.announce("docker-user")
+        await until(lambda: table.firewall.heeded > before)
+        table.firewall.table = None
+        watch.announce("lost")
+        await until(lambda: table.firewall.heeded > before + 1)
+
+    guarded(go)
+
+
 def test_nothing_is_done_after_the_end() -> None:
     async def go() -> None:
         table, watch = Table(), Watch()
