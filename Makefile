@@ -1,9 +1,12 @@
 # Two commands do all their own set-up on a fresh Debian 12 (root): make demo, make test.
-.PHONY: demo test unit check setup install bench clean
+.PHONY: parity demo test unit check setup install bench clean
 
 demo: ; @scripts/setup run && .venv/bin/python demo/article.py $(CLIENT)
 
 test: ; @scripts/setup test && scripts/test
+
+# Ask a real Docker Engine (LANDBRIDGE_PARITY_DOCKER=unix://…) again, keep its answers and compare.
+parity: ; @scripts/setup test && .venv/bin/python tests/parity/record.py && .venv/bin/pytest tests/parity
 
 # Fast, without root and without containers.
 unit: ; @.venv/bin/pytest tests/unit

@@ -31,6 +31,9 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )  # fmt: skip
 _DYNAMIC_PORT = re.compile(r"3276[89]|327[7-9]\d|32[89]\d\d|3[3-9]\d{3}|[45]\d{4}|60\d{3}")
+# What the client logs of itself (20.10: "error waiting for container") depends on who wins a race; where it points to
+# its help depends on whether creating or starting failed.
+_CLIENTS_OWN = re.compile(r"time=\"|(?:See|Run) 'docker [a-z ]*--help'")
 _UNORDERED = frozenset({"Binds"})
 _ZERO_TIME = "0001-01-01T00:00:00Z"
 
@@ -47,8 +50,7 @@ def text(value: str, roots: tuple[str, ...] = ()) -> str:
 def output(value: str, roots: tuple[str, ...] = ()) -> str:
     """What a command printed: as `text`, and columns two blanks apart, since their width follows their content."""
     shown = text(value, roots).replace("\r\n", "\n").splitlines()
-    # What the client logs of itself (20.10: "error waiting for container") depends on who wins a race.
-    return "\n".join(re.sub(r" {2,}", "  ", line).rstrip() for line in shown if not line.startswith('time="'))
+    return "\n".join(re.sub(r" {2,}", "  ", line).rstrip() for line in shown if not _CLIENTS_OWN.match(line)).rstrip("\n")
 
 
 def document(value: Any, roots: tuple[str, ...] = (), name: str = "") -> Any:
@@ -66,6 +68,8 @@ def document(value: Any, roots: tuple[str, ...] = (), name: str = "") -> Any:
             return value
         if name in _PLACES and value:
             return "<path>"
+        if name in ("Runtime", "DefaultRuntime"):
+            return "<runtime>"  # whichever of crun and runc works on the machine
         if name == "HostPort" and _DYNAMIC_PORT.fullmatch(value):
             return "<port>"
         return text(value, roots)
@@ -79,8 +83,12 @@ def document(value: Any, roots: tuple[str, ...] = (), name: str = "") -> Any:
 
 
 def _named(value: Any) -> bool:
-    return isinstance(value, dict) and bool(value.keys() & {"Name", "Destination", "Path"})
+    return isinstance(value, dict) and bool(value.keys() & {"Name", "Destination", "Path", "PrivatePort"})
 
 
 def _order(value: Any) -> str:
-    return str(value.get("Destination") or value.get("Path") or value.get("Name")) if isinstance(value, dict) else str(value)
+    if not isinstance(value, dict):
+        return str(value)
+    if "PrivatePort" in value:
+        return f"{value['PrivatePort']:05}/{value['Type']}{value.get('IP', '')}"
+    return str(value.get("Destination") or value.get("Path") or value.get("Name"))

@@ -2,8 +2,8 @@
 
     python tests/parity/record.py [--only FILE] [--client PATH]…
 
-The engine is the one behind LANDBRIDGE_PARITY_DOCKER (unix://…); without it Debian's docker.io is unpacked and
-started for the occasion (see reference.py). Each client's answers are kept apart where they differ.
+The engine is the one behind LANDBRIDGE_PARITY_DOCKER (unix://…). What the corpus makes there is called pt-…, and
+nothing else is touched. Each client's answers are kept apart where they differ.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Where the real Docker comes from: commands on this machine, and an engine given or unpacked from Debian's package."""
+"""Where the real Docker comes from: commands on this machine, and an engine whose socket is given."""
 
 import shutil
 from collections.abc import Iterator

@@ -92,8 +92,13 @@ class ContainerHandlers:
         wanted = replace(
             create_request(document, request.query_str("name")), platform=request.query_str("platform")
         )
+        old_mac = wanted.config.mac_address if request.version < (1, 44) else ""
+        if old_mac and _shares_network(wanted.host.network_mode):
+            raise Invalid("conflicting options: mac-address and the network mode")
         container, warnings = await self._engine.containers.create(wanted)
-        return JSON({"Id": container.id, "Warnings": list(warnings)}, status=201)
+        # Clients of before 1.44 know no other place for the address.
+        told = [text for text in warnings if not (old_mac and "MacAddress" in text)]
+        return JSON({"Id": container.id, "Warnings": told}, status=201)
 
     async def inspect(self, request: Request) -> Response:
         engine = self._engine
@@ -183,6 +188,10 @@ class ContainerHandlers:
             request.params["name"], force=request.query_bool("force"), volumes=request.query_bool("v")
         )
         return Empty()
+
+
+def _shares_network(mode: str) -> bool:
+    return mode == "host" or mode.startswith("container:")
 
 
 def _timeout(request: Request) -> int | None:

@@ -12,7 +12,7 @@ from landbridge.errors import Internal, Invalid, LandbridgeError, NotFound
 from landbridge.model import ids
 from landbridge.model.config import HostConfig
 from landbridge.model.container import Container, Link
-from landbridge.model.network import Endpoint
+from landbridge.model.network import RESERVED, Endpoint
 from landbridge.model.ports import Port
 from landbridge.network.linking import exposed_ports
 
@@ -26,8 +26,10 @@ class Links:
         self.state = state
 
     def resolved(self, host: HostConfig) -> tuple[Link, ...]:
-        """The links a create request asks for on the default bridge. Raises: Invalid."""
-        if host.network_mode != "bridge":
+        """The links a create request asks for on the default bridge; elsewhere but on a network of the user's own
+        they mean nothing. Raises: Invalid.
+        """
+        if host.network_mode not in RESERVED:
             return ()
         found: dict[str, Link] = {}
         for text in host.links or ():
@@ -38,6 +40,8 @@ class Links:
                     "conflicting options: host type networking can't be used with links."
                     " This would result in undefined behavior"
                 )
+            if host.network_mode != "bridge":
+                continue  # it must exist, and that was all
             alias = alias.removeprefix("/")
             found.setdefault(alias, Link(target=target.id, name=target.name, alias=alias))
         return tuple(found.values())
@@ -109,7 +113,9 @@ class Links:
         return self.state.container(text.strip("/").partition("/")[0])
 
     def remove(self, text: str) -> None:
-        """Forget one link, named ``linker/alias``. Raises: NotFound."""
+        """Forget one link, named ``linker/alias``. Raises: NotFound, Internal (Docker's kind) for a plain name."""
+        if "/" not in text.strip("/"):
+            raise Internal("Conflict, cannot remove the default link name of the container")
         container, alias = self.linker(text), text.strip("/").partition("/")[2]
         left = tuple(one for one in container.links if one.alias != alias)
         if left == container.links:
