@@ -140,6 +140,34 @@ def test_link_local_addresses(client: Client) -> None:
     assert client.ok("inspect", "-f", "{{.NetworkSettings.Networks.n.IPAMConfig.LinkLocalIPs}}", "aa") == "[169.254.7.7]"
 
 
+GROUP = """
+import socket, struct
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+    ear.bind(("", 7030))
+    ear.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, struct.pack("4s4s", socket.inet_aton("239.1.1.1"), bytes(4)))
+    print("ready", flush=True)
+    print(ear.recvfrom(100), flush=True)
+"""
+SPEAKER = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mouth:
+    for _ in range(3):
+        mouth.sendto(b"to whom it may concern", ("239.1.1.1", 7030))
+"""
+
+
+def test_multicast_reaches_who_joined(ours: Client, lab: Lab, background: Background) -> None:
+    ours.ok("network", "create", "n")
+    up(ours, "ear", "--network=n")
+    up(ours, "mouth", "--network=n")
+    pids = {name: ours.ok("inspect", "-f", "{{.State.Pid}}", name) for name in ("ear", "mouth")}
+    ear = background(lab, "nsenter", "-t", pids["ear"], "-n", sys.executable, "-I", "-S", "-c", GROUP)
+    assert ear.stdout is not None
+    assert ear.stdout.readline() == b"ready\n"
+    assert lab.host("nsenter", "-t", pids["mouth"], "-n", sys.executable, "-I", "-S", "-c", SPEAKER).code == 0
+    assert ours.address("mouth", "n").encode() in ear.stdout.readline()
+
+
 # Sizes of packets.
 
 

@@ -91,3 +91,8 @@ def test_replies_are_nothing() -> None:
     zone = zone_of(1)
     reply = next(itertools.chain(local(zone, query("web"))[0])).to_wire()
     assert decide(zone, "me", reply, None) is None
+
+
+def test_addresses_are_believed_for_seconds_not_minutes() -> None:
+    [reply], _ = local(zone_of(1), query("web"))
+    assert 0 < reply.answer[0].ttl <= 5
