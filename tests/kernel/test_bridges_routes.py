@@ -120,7 +120,7 @@ def test_a_link_local_gateway_address_lets_outsiders_in_at_once(
     netns.write_sysctls(two_hosts.host, (("net/ipv6/conf/all/forwarding", "1"),))
     with netns.inside(two_hosts.outside):
         subprocess.run(["ip", "route", "add", "fd09::/64", "via", two_hosts.host6], check=True)
-    assert run_in(two_hosts.outside, "ping", "-c1", "-W0.5", "fd09::2").returncode == 0
+    assert run_in(two_hosts.outside, "ping", "-c1", "-W0.9", "fd09::2").returncode == 0
 
 
 def test_default_routes_are_replaced_and_removed(lan: Lan) -> None:

@@ -1,8 +1,11 @@
 """The two command lines as tests use them."""
 
+import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 
+import pytest
 from lab import Lab, Result
 
 MakeLab = Callable[..., Lab]
@@ -19,17 +22,28 @@ class Client:
 
     def __call__(self, *words: str, **options: object) -> Result:
         """Run it whatever comes."""
-        return self._run(*words, **options)
+        return self._played(*words, **options)
+
+    def _played(self, *words: str, **options: object) -> Result:
+        """Run it; an older docker command's spelling of addresses is today's, what it cannot say is skipped."""
+        done = self._run(*words, **options)
+        if self.name != "docker":
+            return done
+        if re.search(r"^unknown flag: |invalid field key ", done.err, re.MULTILINE):
+            pytest.skip(f"this docker command is older than what is asked: {done.err.splitlines()[0]}")
+        if words[0] == "port":  # before 23.0: ":::80" for "[::]:80"
+            done = replace(done, out=re.sub(r"(^|-> )([0-9a-f]*:[0-9a-f:]*):(\d+)$", r"\1[\2]:\3", done.out, flags=re.MULTILINE))
+        return done
 
     def ok(self, *words: str, **options: object) -> str:
         """Run it; it must succeed. Standard output without the last newline."""
-        done = self._run(*words, **options)
+        done = self._played(*words, **options)
         assert done.code == 0, f"{' '.join(done.argv)}: exit {done.code}\n{done.text}\n{self.lab.log()[-2000:]}"
         return done.out.rstrip("\n")
 
     def fails(self, *words: str, code: int | None = None, **options: object) -> str:
         """Run it; it must fail (with this exit status). Everything it printed."""
-        done = self._run(*words, **options)
+        done = self._played(*words, **options)
         assert done.code != 0, f"{' '.join(done.argv)} succeeded:\n{done.text}"
         assert code is None or done.code == code, f"exit {done.code}, not {code}:\n{done.text}"
         return done.text

@@ -24,7 +24,6 @@ KNOWN: tuple[tuple[str, str, str], ...] = (
     ("", r"\.State\.Pid: ", "a process of its own"),
     ("", r"\.NetworkSettings\.SandboxID: \"\" != ", "a stopped container has no sandbox; Docker shows the old one"),
     ("/networks/create", r"predefined bridge network\" != ", "without Docker's blank at the end"),
-    ("/networks/create", r"\.message: .*plugin nosuch in v1 plugin registry", "the words of newer engines"),
     ("DELETE /networks", r"\.message: .*active endpoints \(name:", "names who is there, as newer engines do"),
     ("/networks", r"\.IPAM\.Config\[0\]\.Gateway: only here", "the gateway in use is shown even if Docker chose it"),
 )
