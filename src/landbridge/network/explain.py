@@ -12,7 +12,7 @@ from landbridge.errors import Invalid
 from landbridge.model.network import Endpoint, Network, Sandbox
 from landbridge.model.ports import PROTOCOLS, Binding, Port
 from landbridge.model.world import World
-from landbridge.network import gateways, ruleset
+from landbridge.network import gateways, options, ruleset
 
 # (sandbox path, port) → whether a program listens there; None when nobody can tell.
 Listens = Callable[[Sandbox, Port], bool | None]
@@ -137,10 +137,27 @@ def _through(world: World, target: Target, sandbox: Sandbox, run: Binding, liste
 def _direct(world: World, target: Target, endpoint: Endpoint, listens: Listens) -> Explanation:
     network = world.networks[endpoint.network]
     hops = [
-        Hop("client", f"this host, or a container on network {network.name}; others are dropped in chain forward"),
+        Hop("client", _who_comes_directly(world, network, target)),
         Hop("route", f"{target.address} is in {_subnet(network, target.address)}, directly on {network.bridge}"),
     ]
     return _arrive(world, hops, endpoint, target.address, Port(target.port, target.proto), listens)
+
+
+def _who_comes_directly(world: World, network: Network, target: Target) -> str:
+    """Who may come to a container's own address, and what lets them."""
+    neighbours = f", or a container on network {network.name}" if options.icc(network) else ""
+    here = f"this host{neighbours}"
+    mode = options.mode(network, six=":" in target.address)
+    if network.internal:
+        return f"{here}; everybody else is dropped in chain forward, set internal"
+    if mode == "nat-unprotected":
+        return f"{here}, or anybody with a route: chain forward, set unprotected"
+    elements = ruleset.elements(world)
+    port = f"{target.proto} . {target.address} . {target.port}"
+    if any(one.container.startswith("opened") and ruleset.covers(one, port) for one in elements):
+        who = "anybody with a route" if mode == "routed" else f"whoever comes by {', '.join(options.trusted(network))}"
+        return f"{here}, or {who}: chain opened, element {port}"
+    return f"{here}; others are dropped in chain forward"
 
 
 def _arrive(

@@ -264,6 +264,14 @@ def _container_ports(bindings: Iterable[Binding]) -> list[tuple[str, int, int]]:
     return joined
 
 
+def covers(element: Element, port: str) -> bool:
+    """Whether an element of an `opened` set is, or has in its range, ``tcp . 172.18.0.2 . 80``."""
+    head, _, span = element.key.rpartition(" . ")
+    wanted, _, number = port.rpartition(" . ")
+    first, _, last = span.partition("-")
+    return head == wanted and int(first) <= int(number) <= int(last or first)
+
+
 def published_elements(bindings: Sequence[Binding], lead: Lead) -> tuple[Element, ...]:
     """All elements of published ports that lead where `lead` says."""
     return (*binding_elements(bindings, lead.four, lead.six), *opened_elements(bindings, lead.open))

@@ -5,6 +5,7 @@ import pytest
 from landbridge.errors import Invalid
 from landbridge.model.network import IpamPool, Sandbox
 from landbridge.model.ports import Binding, Port
+from landbridge.network import options as opt
 from landbridge.network.explain import Explanation, Target, explain, parse_target
 from worlds import container, endpoint, network, sandbox, world
 
@@ -116,3 +117,23 @@ def test_within_a_range() -> None:
     run = Binding(port=Port(20000), host_ip="0.0.0.0", host_port=20000, count=100)
     found = explain(world(NET, WEB, HERE, sandbox(WEB, run)), Target("127.0.0.1", 20042), yes)
     assert found.summary == "web answers on 20042/tcp"
+
+
+@pytest.mark.parametrize(
+    ("given", "port", "said"),
+    [
+        ({}, 80, "this host, or a container on network net; others are dropped in chain forward"),
+        ({opt.ICC: "false"}, 80, "this host; others are dropped in chain forward"),
+        ({opt.GATEWAY_MODE_4: "nat-unprotected"}, 81, "anybody with a route: chain forward, set unprotected"),
+        ({opt.GATEWAY_MODE_4: "routed"}, 80, "anybody with a route: chain opened, element tcp . 172.18.0.2 . 80"),
+        ({opt.GATEWAY_MODE_4: "routed"}, 7010, "anybody with a route: chain opened, element tcp . 172.18.0.2 . 7010"),
+        ({opt.GATEWAY_MODE_4: "routed"}, 81, "others are dropped in chain forward"),
+        ({opt.TRUSTED: "eth1:wg0"}, 80, "whoever comes by eth1, wg0: chain opened, element tcp . 172.18.0.2 . 80"),
+    ],
+)
+def test_who_comes_to_a_containers_own_address(given: dict[str, str], port: int, said: str) -> None:
+    net = network("net", options=given)
+    runs = (Binding(port=Port(80), host_ip="0.0.0.0", host_port=0), Binding(port=Port(7000), host_ip="::", host_port=0, count=40))
+    there = world(net, WEB, endpoint(WEB, net, "172.18.0.2/20"), sandbox(WEB, *runs))
+    found = explain(there, Target("172.18.0.2", port), yes)
+    assert said in found.hops[0].detail
