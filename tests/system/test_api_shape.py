@@ -53,8 +53,9 @@ def ask(lab: Lab, method: str, target: str, body: Any = None) -> tuple[int, byte
 
 
 @pytest.fixture
-def busy(lab: Lab) -> Iterator[Lab]:
-    """An engine with one of everything."""
+def busy(own_lab: Lab) -> Iterator[Lab]:
+    """An engine with one of everything, and of the test's own: a request may well remove every image."""
+    lab = own_lab
     lab.landbridge("network", "create", "--label", "a=b", "--subnet", "10.93.0.0/24", "shape")
     lab.landbridge("volume", "create", "vshape")
     lab.landbridge(
