@@ -24,14 +24,12 @@ from landbridge.api.routes import SERVER_VERSION, routes
 from landbridge.api.server import Server, api_headers
 from landbridge.engine.apply import Apply
 from landbridge.engine.attachments import Attachments
-from landbridge.engine.blob_records import BlobRecords
 from landbridge.engine.companions import Client, Companion, ProxyLink, ResolverLink
 from landbridge.engine.containers import Containers
 from landbridge.engine.contents import Contents
 from landbridge.engine.copies import Copies
 from landbridge.engine.disk import Disk
 from landbridge.engine.effects import SpecFacts
-from landbridge.engine.effects_images import ImageUser
 from landbridge.engine.engine import Engine
 from landbridge.engine.events import Events
 from landbridge.engine.execs import Execs
@@ -39,8 +37,6 @@ from landbridge.engine.explain import Explain
 from landbridge.engine.guard import Guard
 from landbridge.engine.healthchecks import HealthChecks
 from landbridge.engine.hub import Hub
-from landbridge.engine.image_records import ImageRecords
-from landbridge.engine.images import Images
 from landbridge.engine.info import Info
 from landbridge.engine.launch import Launch
 from landbridge.engine.lifecycle import Lifecycle
@@ -50,7 +46,6 @@ from landbridge.engine.presence import Presence
 from landbridge.engine.prune import Prune
 from landbridge.engine.publish import Publish
 from landbridge.engine.reconcile import Reconcile
-from landbridge.engine.registries import Registries
 from landbridge.engine.rules import RuleTable
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
@@ -62,6 +57,9 @@ from landbridge.engine.validate import Facts
 from landbridge.engine.volumes import Volumes
 from landbridge.engine.waits import Waits
 from landbridge.errors import LandbridgeError, Unavailable
+from landbridge.images.effects import ImageUser
+from landbridge.images.images import Images
+from landbridge.images.records import ImageRecords
 from landbridge.model import ids
 from landbridge.model.process import RuntimeChoice
 from landbridge.model.settings import Settings
@@ -71,6 +69,8 @@ from landbridge.oci import capabilities
 from landbridge.oci.archive import Platform
 from landbridge.oci.conmon import parse_record
 from landbridge.proxy.client import ProxyClient
+from landbridge.registry.blob_records import BlobRecords
+from landbridge.registry.registries import Registries
 from landbridge.resolver.client import ResolverClient
 from landbridge.system import cgroups, probe, processes, sockets
 from landbridge.system.copying import HostCopying

@@ -11,9 +11,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from landbridge.engine.effects_images import ImageUser
-from landbridge.engine.image_records import ImageRecords
-from landbridge.engine.images import Images
+from landbridge.images.effects import ImageUser
+from landbridge.images.images import Images
+from landbridge.images.records import ImageRecords
 from landbridge.model.layer import Layer
 from landbridge.oci.archive import Platform
 from landbridge.oci.layers import place

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from images_on_disk import DIR, LINK, SYM, Machine, demo_images, entry, listing, stream, tar
 
-from landbridge.engine.image_make import Commit
 from landbridge.errors import LandbridgeError
+from landbridge.images.make import Commit
 
 pytestmark = pytest.mark.kernel
 

@@ -16,8 +16,8 @@ from urllib.parse import quote, urlencode
 import pytest
 from images_on_disk import BLK, CHR, DIR, FIFO, LINK, SYM, Machine, chunks, demo_images, entry, stream, tar
 
-from landbridge.engine.effects_images import ImageUser
 from landbridge.errors import Conflict, Internal, Invalid, LandbridgeError, NotFound
+from landbridge.images.effects import ImageUser
 from landbridge.oci.image import parse_config, render_config
 from landbridge.oci.layers import place
 from landbridge.system.layers import LayerStore

@@ -14,12 +14,13 @@ ALLOWED: dict[str, set[str]] = {
     "dns": {"model", "errors"},
     "oci": {"model", "errors"},
     "system": {"model", "errors"},
-    "engine": {"model", "network", "dns", "oci", "errors"},
-    "api": {"engine", "model", "errors"},
+    "images": {"model", "oci", "errors"},
+    "registry": {"images", "model", "oci", "errors"},
+    "engine": {"images", "registry", "model", "network", "dns", "oci", "errors"},
+    "api": {"engine", "images", "registry", "model", "errors"},
     "resolver": {"dns", "model", "errors"},
     "proxy": {"model", "errors"},
     "cli": {"model", "errors"},
-    "web": {"engine", "model", "errors"},
 }
 COMPOSITION_ROOTS = {"daemon", "__main__"}
 

@@ -15,9 +15,9 @@ from landbridge.api.request import Request
 from landbridge.api.response import JSON, Response, Stream
 from landbridge.api.router import Route
 from landbridge.engine.engine import Engine
-from landbridge.engine.registries import Credentials, Distribution, is_login_for
 from landbridge.errors import Unsupported
 from landbridge.model.image import Headline, Message, Pushed
+from landbridge.registry.registries import Credentials, Distribution, is_login_for
 
 Object = dict[str, Any]
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from landbridge.engine.apply import Undo, finished
 from landbridge.engine.attachments import dns_names
-from landbridge.engine.images import Images
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.mountplan import plan
 from landbridge.engine.state import State
@@ -15,6 +14,7 @@ from landbridge.engine.validate_network import check_endpoint
 from landbridge.engine.volumes import Volumes
 from landbridge.engine.waits import Outcome
 from landbridge.errors import Conflict, Forbidden, Invalid, LandbridgeError, NotFound, NotModified
+from landbridge.images.images import Images
 from landbridge.model import ids
 from landbridge.model.config import Config, EndpointConfig, HostConfig
 from landbridge.model.container import Act, Container, MountPoint, Phase, advance

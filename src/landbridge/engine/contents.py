@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from landbridge.engine.apply import Apply
 from landbridge.engine.effects_usage import Trees
-from landbridge.engine.feed import from_thread
-from landbridge.engine.image_make import Commit
-from landbridge.engine.images import Images
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.state import State
 from landbridge.errors import Conflict, NotFound
+from landbridge.images.feed import from_thread
+from landbridge.images.images import Images
+from landbridge.images.make import Commit
 from landbridge.model.config import Config
 from landbridge.model.container import Container, Phase
 from landbridge.model.image import Image

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from landbridge.engine.apply import Apply
 from landbridge.engine.contents import Contents
 from landbridge.engine.effects_copy import Copying, Owner
-from landbridge.engine.feed import from_thread, in_thread
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.state import State
 from landbridge.errors import Conflict, Internal, Invalid, NotFound
+from landbridge.images.feed import from_thread, in_thread
 from landbridge.model.container import Container, MountPoint, Phase
 from landbridge.model.path import PathStat, base_name
 

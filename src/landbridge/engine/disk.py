@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from landbridge.engine.contents import Contents, Sizes
-from landbridge.engine.images import Images
 from landbridge.engine.state import State
 from landbridge.engine.volumes import Usage, Volumes
+from landbridge.images.images import Images
 from landbridge.model.container import Container
 from landbridge.model.image import ImageView
 

@@ -9,18 +9,18 @@ from landbridge.engine.disk import Disk
 from landbridge.engine.events import Events
 from landbridge.engine.execs import Execs
 from landbridge.engine.explain import Explain
-from landbridge.engine.images import Images
 from landbridge.engine.info import Info
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.networks import Networks
 from landbridge.engine.prune import Prune
-from landbridge.engine.registries import Registries
 from landbridge.engine.state import State
 from landbridge.engine.streams import Streams
 from landbridge.engine.update import Updates
 from landbridge.engine.usage import Usage
 from landbridge.engine.volumes import Volumes
+from landbridge.images.images import Images
 from landbridge.model.settings import Settings
+from landbridge.registry.registries import Registries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from landbridge.engine.apply import Apply
-from landbridge.engine.images import Images
 from landbridge.engine.state import State
+from landbridge.images.images import Images
 from landbridge.model.container import Phase
 from landbridge.model.process import RuntimeChoice
 from landbridge.model.settings import Settings

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from landbridge.engine.apply import Apply, Undo
 from landbridge.engine.effects import Files, Machine, Roots, SpecFacts
-from landbridge.engine.images import Images
 from landbridge.engine.presence import Presence
 from landbridge.engine.sharing import Sharing
 from landbridge.engine.state import State
 from landbridge.engine.validate_log import most_kept
 from landbridge.engine.volumes import Volumes
+from landbridge.images.images import Images
 from landbridge.model import ids
 from landbridge.model.container import Container
 from landbridge.model.network import Sandbox

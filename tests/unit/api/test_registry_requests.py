@@ -9,10 +9,10 @@ import pytest
 
 from landbridge.api.registries import credentials, credentials_of, distribution_view, message_view
 from landbridge.api.request import Request
-from landbridge.engine.registries import Credentials, Distribution
 from landbridge.model.image import Headline, Progress, Pushed
 from landbridge.oci.archive import Platform
 from landbridge.oci.manifest import DOCKER_LIST, Descriptor
+from landbridge.registry.registries import Credentials, Distribution
 
 ALICE = {"username": "alice", "password": "s?>crét", "serveraddress": "reg.example"}
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, replace
 
-from landbridge.engine.effects_images import Layers, Staged
-from landbridge.engine.feed import in_thread
-from landbridge.engine.image_layers import LayerShelf
-from landbridge.engine.image_records import ImageRecords
 from landbridge.errors import Internal
+from landbridge.images.effects import Layers, Staged
+from landbridge.images.feed import in_thread
+from landbridge.images.layers import LayerShelf
+from landbridge.images.records import ImageRecords
 from landbridge.model.config import Config
 from landbridge.model.image import History, Image
 from landbridge.model.stamp import format_ns

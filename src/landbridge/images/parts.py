@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from landbridge.engine.effects_images import Layers
-from landbridge.engine.image_layers import LayerShelf
-from landbridge.engine.image_names import ImageNames
-from landbridge.engine.image_records import ImageRecords
+from landbridge.images.effects import Layers
+from landbridge.images.layers import LayerShelf
+from landbridge.images.names import ImageNames
+from landbridge.images.records import ImageRecords
 from landbridge.oci.archive import Platform
 
 

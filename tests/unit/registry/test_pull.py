@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from registry_rig import Rig
 
-from landbridge.engine.registries import Credentials
 from landbridge.errors import Internal, Invalid, NotFound
+from landbridge.registry.registries import Credentials
 from registry_kit import LIST, OCI_MANIFEST, Fault, RegistryServer, digest
 
 ONE, TWO = b"first layer", b"second layer"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from registry_rig import Rig
 
-from landbridge.engine.registries import Credentials
-from landbridge.engine.registry_errors import LONGEST_DELAY
 from landbridge.errors import Internal
+from landbridge.registry.errors import LONGEST_DELAY
+from landbridge.registry.registries import Credentials
 from registry_kit import Fault, RegistryServer, digest
 
 LAYER = random.Random(7).randbytes(700_000)

@@ -3,10 +3,10 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 
-from landbridge.engine.image_layers import LayerShelf
-from landbridge.engine.image_names import ImageNames
-from landbridge.engine.image_records import ImageRecords
 from landbridge.errors import Internal, NotFound
+from landbridge.images.layers import LayerShelf
+from landbridge.images.names import ImageNames
+from landbridge.images.records import ImageRecords
 from landbridge.model.image import Reference
 from landbridge.model.layer import Layer
 from landbridge.model.reference import parse_any

@@ -8,10 +8,10 @@ from typing import Any
 from images_in_memory import Engine
 
 from landbridge.api.registries import message_view
-from landbridge.engine.blob_records import BlobRecords
-from landbridge.engine.registries import Credentials, Registries
 from landbridge.model.image import Message
 from landbridge.model.settings import Settings
+from landbridge.registry.blob_records import BlobRecords
+from landbridge.registry.registries import Credentials, Registries
 from landbridge.system.registry_http import HttpClient
 from landbridge.system.registry_proxy import Proxies
 

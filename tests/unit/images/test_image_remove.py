@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from images_in_memory import Engine
 
-from landbridge.engine.effects_images import ImageUser
-from landbridge.engine.image_make import Commit
 from landbridge.errors import Conflict, NotFound
+from landbridge.images.effects import ImageUser
+from landbridge.images.make import Commit
 from landbridge.model.image import Image, Removed
 from landbridge.oci.layers import chain_ids
 

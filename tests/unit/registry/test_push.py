@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from registry_rig import Rig
 
-from landbridge.engine.registries import Credentials
 from landbridge.errors import Internal, Invalid
 from landbridge.oci.manifest import DOCKER_LAYER, DOCKER_MANIFEST
+from landbridge.registry.registries import Credentials
 from registry_kit import Fault, RegistryServer, digest
 
 ONE, TWO = b"first layer" * 100, b"second layer" * 100

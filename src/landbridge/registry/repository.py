@@ -11,14 +11,14 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit
 
-from landbridge.engine.effects_registry import Reply
-from landbridge.engine.registry import Call, Registry
-from landbridge.engine.registry_errors import Refused, WrongContent, delay_before_retry
 from landbridge.errors import Internal, LandbridgeError, Unavailable
 from landbridge.oci.challenge import repository_scope
 from landbridge.oci.image import parse_json
 from landbridge.oci.layers import digest as digest_of
 from landbridge.oci.manifest import ACCEPT, MANIFEST_MOST, Descriptor
+from landbridge.registry.client import Call, Registry
+from landbridge.registry.effects import Reply
+from landbridge.registry.errors import Refused, WrongContent, delay_before_retry
 
 PROGRESS = 64 * 1024  # so many new bytes make a broken download count as the first failure again
 TAGS_MOST = 8 << 20

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 
-from landbridge.engine.effects_images import Layers, Staged
-from landbridge.engine.image_records import ImageRecords
 from landbridge.errors import Internal
+from landbridge.images.effects import Layers, Staged
+from landbridge.images.records import ImageRecords
 from landbridge.model.image import Image
 from landbridge.model.layer import Layer
 

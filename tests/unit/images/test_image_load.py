@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from images_in_memory import Engine, archive, stream, tar
 
-from landbridge.engine.image_make import EMPTY_LAYER, Commit
 from landbridge.errors import Internal, Invalid, LandbridgeError, NotFound
+from landbridge.images.make import EMPTY_LAYER, Commit
 from landbridge.model.config import Config
 from landbridge.oci.archive import Platform
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from landbridge.engine.effects_registry import Http, Reply
-from landbridge.engine.registry_errors import AuthFailed, Refused
 from landbridge.oci.challenge import Challenge, parse_challenges
 from landbridge.oci.registry_errors import refusal
 from landbridge.oci.registry_names import Endpoint
+from landbridge.registry.effects import Http, Reply
+from landbridge.registry.errors import AuthFailed, Refused
 
 TOKEN_SECONDS = 60.0  # the least a token lives when its server says nothing or less
 EARLY_SECONDS = 5.0

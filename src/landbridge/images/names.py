@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from landbridge.engine.effects_images import EmitImage
-from landbridge.engine.image_records import ImageRecords
 from landbridge.errors import Invalid, NotFound
+from landbridge.images.effects import EmitImage
+from landbridge.images.records import ImageRecords
 from landbridge.model.ids import is_hex
 from landbridge.model.image import Image, Reference
 from landbridge.model.reference import parse_any, tagged

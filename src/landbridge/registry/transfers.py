@@ -10,15 +10,15 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import aclosing
 from typing import Any
 
-from landbridge.engine.effects_images import Layers, Staged
-from landbridge.engine.feed import in_thread
-from landbridge.engine.image_layers import LayerShelf
-from landbridge.engine.registry_errors import AuthFailed, Refused, WrongContent
-from landbridge.engine.registry_repository import Repository
 from landbridge.errors import Internal
+from landbridge.images.effects import Layers, Staged
+from landbridge.images.feed import in_thread
+from landbridge.images.layers import LayerShelf
 from landbridge.model.image import Progress
 from landbridge.oci.layers import place
 from landbridge.oci.manifest import Descriptor
+from landbridge.registry.errors import AuthFailed, Refused, WrongContent
+from landbridge.registry.repository import Repository
 
 TICK = 0.1  # seconds between two counts of one layer
 TRIES = 2  # of a layer whose content was wrong: a broken line or proxy is no reason to give up at once

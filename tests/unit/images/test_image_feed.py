@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from landbridge.engine.feed import BATCH, ROOM, from_thread, in_thread
+from landbridge.images.feed import BATCH, ROOM, from_thread, in_thread
 
 
 async def count(total: int, size: int, given: list[int] | None = None) -> AsyncIterator[bytes]:

@@ -7,17 +7,8 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 
-from landbridge.engine.blob_records import BlobRecords
-from landbridge.engine.effects_registry import Http, Sleep
-from landbridge.engine.image_parts import ImageParts
-from landbridge.engine.layer_transfers import LayerTransfers
-from landbridge.engine.pull import ImagePuller
-from landbridge.engine.push import ImagePusher
-from landbridge.engine.registry import Call, Connector, Registry
-from landbridge.engine.registry_auth import Credentials
-from landbridge.engine.registry_errors import AuthFailed, Refused
-from landbridge.engine.registry_repository import Repository
 from landbridge.errors import Internal, Invalid, LandbridgeError, NotFound, Unauthorized, Unavailable
+from landbridge.images.parts import ImageParts
 from landbridge.model.image import Message, Reference
 from landbridge.model.reference import parse, tagged
 from landbridge.model.settings import Settings
@@ -27,6 +18,15 @@ from landbridge.oci.manifest import Descriptor, Index, parse_manifest
 from landbridge.oci.platforms import parse_platform
 from landbridge.oci.registry_errors import status_line
 from landbridge.oci.registry_names import login_registry, parse_insecure, parse_mirror
+from landbridge.registry.auth import Credentials
+from landbridge.registry.blob_records import BlobRecords
+from landbridge.registry.client import Call, Connector, Registry
+from landbridge.registry.effects import Http, Sleep
+from landbridge.registry.errors import AuthFailed, Refused
+from landbridge.registry.pull import ImagePuller
+from landbridge.registry.push import ImagePusher
+from landbridge.registry.repository import Repository
+from landbridge.registry.transfers import LayerTransfers
 
 __all__ = ["Credentials", "Distribution", "Login", "Registries", "is_login_for", "named"]
 

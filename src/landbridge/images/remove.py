@@ -8,11 +8,11 @@ An image forced away under a container is hidden, not gone: its layers stay unti
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from landbridge.engine.effects_images import Users
-from landbridge.engine.image_filters import Wanted
-from landbridge.engine.image_names import ImageNames
-from landbridge.engine.image_records import ImageRecords
 from landbridge.errors import Conflict, LandbridgeError, NotFound
+from landbridge.images.effects import Users
+from landbridge.images.filters import Wanted
+from landbridge.images.names import ImageNames
+from landbridge.images.records import ImageRecords
 from landbridge.model.ids import short
 from landbridge.model.image import Image, Reference, Removed
 from landbridge.model.reference import parse, tagged

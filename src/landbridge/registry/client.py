@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TypeVar
 from urllib.parse import urljoin, urlsplit
 
-from landbridge.engine.effects_registry import Http, Reply, Sleep
-from landbridge.engine.registry_auth import Authority, Credentials
-from landbridge.engine.registry_errors import AuthFailed, Refused, delay_before_retry
 from landbridge.errors import Internal, LandbridgeError, Unavailable
 from landbridge.model.reference import DEFAULT_REGISTRY
 from landbridge.oci.registry_errors import refusal
 from landbridge.oci.registry_names import Endpoint, Insecure, endpoints, host_of
+from landbridge.registry.auth import Authority, Credentials
+from landbridge.registry.effects import Http, Reply, Sleep
+from landbridge.registry.errors import AuthFailed, Refused, delay_before_retry
 
 ERROR_MOST = 64 * 1024  # bytes of an error's body that are read
 REDIRECTS_MOST = 10

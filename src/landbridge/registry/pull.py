@@ -10,21 +10,21 @@ from collections.abc import AsyncGenerator, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
-from landbridge.engine.blob_records import BlobRecords, KnownBlob
-from landbridge.engine.board import Board
-from landbridge.engine.image_parts import ImageParts
-from landbridge.engine.layer_transfers import LayerTransfers, short
-from landbridge.engine.registry import Connector, Registry
-from landbridge.engine.registry_auth import Credentials
-from landbridge.engine.registry_errors import for_pull
-from landbridge.engine.registry_repository import Document, Repository
 from landbridge.errors import Internal, Invalid, LandbridgeError, NotFound
+from landbridge.images.parts import ImageParts
 from landbridge.model.image import Headline, Image, Message, Progress, Reference
 from landbridge.model.reference import check_digest
 from landbridge.oci.archive import DOCUMENT_MOST, Platform
 from landbridge.oci.image import parse_image
 from landbridge.oci.manifest import Index, Manifest, check_manifest, choose, parse_manifest
 from landbridge.oci.platforms import satisfies, show_platform
+from landbridge.registry.auth import Credentials
+from landbridge.registry.blob_records import BlobRecords, KnownBlob
+from landbridge.registry.board import Board
+from landbridge.registry.client import Connector, Registry
+from landbridge.registry.errors import for_pull
+from landbridge.registry.repository import Document, Repository
+from landbridge.registry.transfers import LayerTransfers, short
 
 _DEPTH_MOST = 4  # of lists within lists
 

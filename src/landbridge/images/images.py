@@ -10,19 +10,19 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from landbridge.engine.effects_images import EmitImage, Layers, Users
-from landbridge.engine.feed import from_thread, in_thread
-from landbridge.engine.image_filters import LIST, PRUNE, Filters, Wanted, read_filters
-from landbridge.engine.image_history import history_lines
-from landbridge.engine.image_layers import LayerShelf
-from landbridge.engine.image_load import ImageLoader
-from landbridge.engine.image_make import Commit, ImageMaker
-from landbridge.engine.image_names import ImageNames
-from landbridge.engine.image_parts import ImageParts
-from landbridge.engine.image_records import ImageRecords
-from landbridge.engine.image_remove import ImageRemover
-from landbridge.engine.image_save import ImageSaver
 from landbridge.errors import Invalid, NotFound
+from landbridge.images.effects import EmitImage, Layers, Users
+from landbridge.images.feed import from_thread, in_thread
+from landbridge.images.filters import LIST, PRUNE, Filters, Wanted, read_filters
+from landbridge.images.history import history_lines
+from landbridge.images.layers import LayerShelf
+from landbridge.images.load import ImageLoader
+from landbridge.images.make import Commit, ImageMaker
+from landbridge.images.names import ImageNames
+from landbridge.images.parts import ImageParts
+from landbridge.images.records import ImageRecords
+from landbridge.images.remove import ImageRemover
+from landbridge.images.save import ImageSaver
 from landbridge.model.config import Config
 from landbridge.model.image import HistoryLine, Image, ImageView, Progress, Removed
 from landbridge.model.layer import Layer

@@ -10,11 +10,11 @@ from collections.abc import AsyncGenerator, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 
-from landbridge.engine.effects_images import Archive, Layers, Staged
-from landbridge.engine.image_layers import LayerShelf
-from landbridge.engine.image_names import ImageNames
-from landbridge.engine.image_records import ImageRecords
 from landbridge.errors import Internal
+from landbridge.images.effects import Archive, Layers, Staged
+from landbridge.images.layers import LayerShelf
+from landbridge.images.names import ImageNames
+from landbridge.images.records import ImageRecords
 from landbridge.model.image import Image, Progress
 from landbridge.oci.archive import DOCUMENT_MOST, PlannedImage, PlannedLayer, Platform, plan
 from landbridge.oci.layers import place

@@ -11,17 +11,9 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 
-from landbridge.engine.blob_records import BlobRecords, KnownBlob
-from landbridge.engine.board import Board
-from landbridge.engine.feed import from_thread
-from landbridge.engine.image_parts import ImageParts
-from landbridge.engine.layer_transfers import TICK, short
-from landbridge.engine.pull import together
-from landbridge.engine.registry import Connector, Registry
-from landbridge.engine.registry_auth import Credentials
-from landbridge.engine.registry_errors import Refused, delay_before_retry, for_push
-from landbridge.engine.registry_repository import Repository
 from landbridge.errors import Internal, LandbridgeError
+from landbridge.images.feed import from_thread
+from landbridge.images.parts import ImageParts
 from landbridge.model.image import Image, Message, Progress, Pushed, Reference
 from landbridge.model.layer import Layer
 from landbridge.oci.layers import digest as digest_of
@@ -33,6 +25,14 @@ from landbridge.oci.manifest import (
     Descriptor,
     render_manifest,
 )
+from landbridge.registry.auth import Credentials
+from landbridge.registry.blob_records import BlobRecords, KnownBlob
+from landbridge.registry.board import Board
+from landbridge.registry.client import Connector, Registry
+from landbridge.registry.errors import Refused, delay_before_retry, for_push
+from landbridge.registry.pull import together
+from landbridge.registry.repository import Repository
+from landbridge.registry.transfers import TICK, short
 
 _SOURCES_MOST = 4  # repositories a blob is tried to be taken over from
 _LOOKED_FOR_MOST = 4  # blobs of one layer, by digest

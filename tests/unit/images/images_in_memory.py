@@ -12,10 +12,10 @@ import threading
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any
 
-from landbridge.engine.effects_images import ImageUser, Place, Rename
-from landbridge.engine.image_records import ImageRecords
-from landbridge.engine.images import Images
 from landbridge.errors import Internal
+from landbridge.images.effects import ImageUser, Place, Rename
+from landbridge.images.images import Images
+from landbridge.images.records import ImageRecords
 from landbridge.model.image import Image
 from landbridge.model.layer import Layer, Member
 from landbridge.oci.archive import Platform
