@@ -288,6 +288,10 @@ class FakeRoots:
 
         self.faults.call("roots.remove", effect)
 
+    def kept(self) -> list[str]:
+        kept: list[str] = self.faults.call("roots.kept", lambda: sorted(self.made))
+        return kept
+
 
 class FakeMachine:
     """Everybody is root and there are no devices."""

@@ -174,6 +174,9 @@ class Roots(Protocol):
 
     def unmount(self, container: str) -> None: ...
     def remove(self, container: str) -> None: ...
+    def kept(self) -> list[str]:
+        """Ids of those that `make` was called for and `remove` was not."""
+        ...
 
 
 class Machine(Protocol):

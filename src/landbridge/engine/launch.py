@@ -69,16 +69,22 @@ class Launch:
     # The life of these.
 
     async def make(self, container: Container, lowers: Sequence[str]) -> None:
-        """Directories of a new container."""
-        self.files.make_directory(self.directory(container.id))
+        """Directories of a new container. The root is the first of them and the last to go: see `strays`."""
         await self.apply.blocking(self.roots.make, container.id)
+        self.files.make_directory(self.directory(container.id))
 
     async def destroy(self, container: str) -> None:
         """Everything `make` and later runs left."""
         await self.apply.blocking(self.roots.unmount, container)
-        await self.apply.blocking(self.roots.remove, container)
         await self.apply.blocking(self.files.remove_tree, self.directory(container))
         await self.apply.blocking(self.files.remove_tree, self.bundle(container))
+        await self.apply.blocking(self.roots.remove, container)
+
+    async def strays(self) -> list[str]:
+        """Who has directories and is in no record: a creation or a removal was cut short."""
+        kept = await self.apply.blocking(self.roots.kept)
+        assert isinstance(kept, list)
+        return [identity for identity in kept if identity not in self.state.containers]
 
     async def prepare(
         self, container: Container, owner: Container, sandbox: Sandbox | None, undo: Undo

@@ -193,6 +193,11 @@ class Reconcile:
         for container in self.state.containers:
             if not container.state.running:
                 await self.lifecycle.clear(container.id)
+        for identity in await self.lifecycle.launch.strays():
+            try:
+                await self.lifecycle.launch.destroy(identity)
+            except LandbridgeError as error:
+                log.error("cannot remove what is left of container %s: %s", identity, error)
 
     async def _finish_removals(self) -> None:
         """A removal cut short goes on to its end, as does that of a ``--rm`` container that ended unseen."""

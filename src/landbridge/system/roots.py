@@ -71,3 +71,7 @@ class Roots:
         """Forget everything the container wrote. The overlay must not be mounted any more."""
         if os.path.isdir(self.path(container)):
             shutil.rmtree(self.path(container))
+
+    def kept(self) -> list[str]:
+        """Ids of the containers that have directories here."""
+        return [name for name in os.listdir(self._directory) if name != BASE]

@@ -129,6 +129,16 @@ async def test_a_removal_cut_short_ends(rig: Rig) -> None:
 
 
 @engine_test
+async def test_what_a_creation_cut_short_left_goes(rig: Rig) -> None:
+    made = await rig.create("web")
+    rig.outside.roots.make("stray")
+    rig.files.make_directory(rig.lifecycle.launch.directory("stray"))
+    await rig.again()
+    assert rig.outside.roots.made == {made.id}
+    assert [one.rpartition("/")[2] for one in rig.files.directories] == [made.id]
+
+
+@engine_test
 async def test_who_lost_its_target_waits_for_a_new_one(rig: Rig) -> None:
     await rig.run("web")
     await rig.run("side", net="container:web", restart="always")
