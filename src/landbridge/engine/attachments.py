@@ -66,6 +66,16 @@ class Attachments:
             if one.state.stack_of == owner and (one.state.running or one.state.phase is Phase.RESTARTING)
         ]
 
+    def name(self, container: Container) -> None:
+        """Put a container under its (new) name: its endpoints' names follow, and what those know who joined it."""
+        with self.state.store.transaction():
+            self.state.containers.put(container)
+            for endpoint in self.state.endpoints_of(container.id):
+                self.state.put_endpoint(replace(endpoint, names=dns_names(container, endpoint.config)))
+            for other in self.state.containers:
+                if other.joins == container.id:
+                    self.state.containers.put(replace(other, joined_name=container.name))
+
     # Claims.
 
     def claim(self, container: Container) -> tuple[Endpoint, ...]:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from landbridge.engine.apply import Undo, finished
-from landbridge.engine.attachments import dns_names
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.mountplan import plan
 from landbridge.engine.state import State
@@ -255,14 +254,14 @@ class Containers:
             renamed = replace(container, name=new)
             presence, endpoints = self.stack.presence, self.state.endpoints_of
             before = presence.record_changes(endpoints(container.id))
-            self._name(renamed)
+            self.stack.attachments.name(renamed)
             try:
                 async with Undo() as undo:
                     if container.state.running:
                         await presence.tell(presence.record_changes(endpoints(container.id)), undo, back=before)
                     await self._expose_anew(container, renamed, undo)
             except BaseException:
-                self._name(container)
+                self.stack.attachments.name(container)
                 raise
         self.lifecycle.emit("rename", renamed, oldName=f"/{container.name}")
 
@@ -282,12 +281,6 @@ class Containers:
         gone = before - {element for end in ends for element in attachments.linked(end)}
         if gone:
             await attachments.apply.run_forgiving((Rules(remove=tuple(sorted(gone))),))
-
-    def _name(self, container: Container) -> None:
-        with self.state.store.transaction():
-            self.state.containers.put(container)
-            for endpoint in self.state.endpoints_of(container.id):
-                self.state.put_endpoint(replace(endpoint, names=dns_names(container, endpoint.config)))
 
     # Networks of a container.
 

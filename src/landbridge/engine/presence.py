@@ -57,7 +57,17 @@ class Presence:
     async def announce(self, owner: Container, undo: Undo) -> None:
         """The owner's names become known; acknowledged by the resolver on return."""
         changes = self.record_changes(self.state.endpoints_of(owner.id))
-        await self.tell(changes, undo, back=[RemoveRecord(one.record.endpoint) for one in _records(changes)])
+        self.state.announced.add(owner.id)  # a resolver that dies before it runs is told again
+        try:
+            await self.tell(changes, undo, back=[RemoveRecord(one.record.endpoint) for one in _records(changes)])
+        except BaseException:
+            self.state.announced.discard(owner.id)
+            raise
+
+        async def take_back() -> None:
+            self.state.announced.discard(owner.id)
+
+        undo.push(take_back)
 
     async def open(self, owner: Container, sandbox: Sandbox, undo: Undo) -> None:
         """A new sandbox may ask."""
@@ -84,6 +94,7 @@ class Presence:
 
     async def hush(self, owner: Container) -> None:
         """The owner's names are no longer known: its process has ended. Errors are logged, not raised."""
+        self.state.announced.discard(owner.id)
         gone: list[Change] = [
             RemoveRecord(endpoint.id)
             for endpoint in self.state.endpoints_of(owner.id)

@@ -159,7 +159,7 @@ class Reconcile:
 
     async def restore_names(self) -> None:
         """The resolver learns the whole table."""
-        networks, records, askers = names(self.state.world(), self.settings)
+        networks, records, askers = names(self.state.world(), self.settings, self.state.announced)
         await self.apply.resolver.replace(networks, records, askers)
 
     async def restore_ports(self) -> None:
@@ -217,12 +217,12 @@ class Reconcile:
 
 
 def names(
-    world: World, settings: Settings
+    world: World, settings: Settings, announced: Collection[str] = ()
 ) -> tuple[tuple[NetworkNames, ...], tuple[NameRecord, ...], tuple[Asker, ...]]:
-    """The resolver's whole table."""
+    """The resolver's whole table; `announced` are the containers that have their names though they do not run yet."""
     networks = tuple(names_of(network) for network in world.networks.values() if network.resolves)
     hosts = [host for network in world.networks.values() if (host := host_record(network)) is not None]
-    spoken = [one for one in world.endpoints.values() if _speaks(one, world.networks, world)]
+    spoken = [one for one in world.endpoints.values() if _speaks(one, world, announced)]
     records = (*hosts, *(record_of(endpoint) for endpoint in spoken))
     by_container = _by_container(world.endpoints.values())
     askers = []
@@ -236,9 +236,10 @@ def names(
     return networks, records, tuple(askers)
 
 
-def _speaks(endpoint: Endpoint, networks: Mapping[str, Network], world: World) -> bool:
+def _speaks(endpoint: Endpoint, world: World, announced: Collection[str]) -> bool:
     owner = world.containers.get(endpoint.container)
-    return endpoint.active and networks[endpoint.network].resolves and owner is not None and owner.state.running
+    known = owner is not None and (owner.state.running or owner.id in announced)
+    return known and endpoint.active and world.networks[endpoint.network].resolves
 
 
 def wanted_holds(world: World) -> tuple[Hold, ...]:

@@ -35,6 +35,7 @@ class State:
         self._sandbox_of: dict[str, str] = {}  # owner container → sandbox
         self.ports = PortLedger()  # published host ports and the containers that have them; read only
         self.cursor: dict[tuple[str, int], int] = {}  # (network, family) → number handed out last
+        self.announced: set[str] = set()  # containers whose names have been told before they are said to run
         for endpoint in self._endpoints:
             self._index_endpoint(endpoint)
         for sandbox in self._sandboxes:

@@ -255,3 +255,24 @@ async def test_a_network_stack_is_found_under_its_containers_name(rig: Rig) -> N
     assert list(rig.kernel.names) == ["landbridge_beef-www"]
     await rig.lifecycle.stop("www")
     assert rig.kernel.names == {}
+
+
+@engine_test
+async def test_a_resolver_that_dies_during_a_start_is_told_the_new_name(rig: Rig) -> None:
+    """Between the announcement and the moment the container is said to run."""
+    await rig.network("net", "10.1.0.0/24")
+    told: list[asyncio.Future[None]] = []
+
+    def die(_: int, what: str) -> None:
+        if what == "runtime.create" and not told:
+            assert rig.names("net") == {"web"}
+            told.append(asyncio.ensure_future(rig.reconcile.restore_names()))
+
+    rig.faults.watch(hook=die)
+    await rig.run("web", net="net")
+    await told[0]
+    assert rig.names("net") == {"web"}
+    # Who has ended, or never came up, is not told of.
+    await rig.lifecycle.stop("web")
+    await rig.reconcile.restore_names()
+    assert rig.names("net") == set() == rig.state.announced

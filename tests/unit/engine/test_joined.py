@@ -227,3 +227,17 @@ async def test_networks_of_a_stopped_owner_change_under_who_joined_it(rig: Rig) 
     rig.check()
     await rig.lifecycle.start("web")
     assert rig.names("two") == {"web"}
+
+
+@engine_test
+async def test_a_renamed_target_made_anew_is_found_by_its_new_name(rig: Rig) -> None:
+    await joined(rig)
+    await rig.containers.rename("web", "shop")
+    assert rig.of("side").joined_name == "shop"
+    await rig.containers.remove("shop", force=True)
+    await rig.run("web", net="net")
+    with pytest.raises(NotFound, match="No such container"):
+        await rig.lifecycle.restart("side")
+    await rig.run("shop", net="net")
+    await rig.lifecycle.start("side")
+    assert netns(rig, "side") == stack(rig, "shop")
