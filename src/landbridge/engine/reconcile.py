@@ -20,7 +20,7 @@ from landbridge.model.container import Container, Phase
 from landbridge.model.hold import Hold
 from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
 from landbridge.model.names import Asker, NameRecord, NetworkNames
-from landbridge.model.network import Endpoint, Network
+from landbridge.model.network import Endpoint
 from landbridge.model.settings import Settings
 from landbridge.model.world import World
 from landbridge.network import gateways, ruleset
