@@ -211,6 +211,7 @@ def test_changes_export_and_commit(api: docker.DockerClient) -> None:
     assert {(one["Path"], one["Kind"]) for one in made.diff()} == {("/bin", 0), ("/bin/ls", 2), ("/mine", 1)}
     with tarfile.open(fileobj=io.BytesIO(b"".join(made.export()))) as tar:
         names = set(tar.getnames())
+    assert made.exec_run(["test", "-x", "/.dockerenv"]).exit_code == 0 and ".dockerenv" in names
     assert "mine" in names and "bin/ls" not in names and "bin/busybox" in names
     image = made.commit("lbapi-commit", "v1", changes="ENV A=b")
     try:

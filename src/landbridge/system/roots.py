@@ -13,7 +13,8 @@ from landbridge.system import mounts
 
 BASE = "base"
 _DIRECTORIES = ("dev/pts", "dev/shm", "etc", "proc", "sys")
-_FILES = ("dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf")
+_MARK = ".dockerenv"  # by which programs tell that they are in a container; executable, as Docker's is
+_FILES = (_MARK, "dev/console", "etc/hostname", "etc/hosts", "etc/resolv.conf")
 
 
 class Roots:
@@ -30,6 +31,7 @@ class Roots:
         for name in _FILES:
             with open(os.path.join(self._base, name), "a"):
                 pass
+        os.chmod(os.path.join(self._base, _MARK), 0o755)
         mtab = os.path.join(self._base, "etc/mtab")
         if not os.path.lexists(mtab):
             os.symlink("/proc/mounts", mtab)
