@@ -103,6 +103,8 @@ class Lab:
         line = self.daemon.stdout.readline().decode()
         if not line.startswith("ready:"):
             self.daemon.wait()
+            self.daemon.stdout.close()
+            self.daemon = None
             raise RuntimeError(f"the daemon did not start:\n{self.log()}")
 
     def stop_daemon(self, number: signal.Signals = signal.SIGTERM) -> int:

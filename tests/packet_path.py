@@ -212,6 +212,8 @@ def _modes() -> Page:
             Walk("By eth1 to 172.18.32.2:80, a network that trusts it", (
                 Met("The published ports, directly. By another interface: dropped.", "forward",
                     "iifname . oifname @trusted"),
+                Met("Of all networks where the daemon was told `--allow-direct-routing`.", "forward",
+                    "oifname @direct"),
             )),
         ),
     )  # fmt: skip

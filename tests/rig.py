@@ -27,10 +27,11 @@ from landbridge.engine.launch import Launch
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.locks import Locks
 from landbridge.engine.networks import Networks
+from landbridge.engine.predefined import Predefined
 from landbridge.engine.presence import HOST_NAME, Presence
 from landbridge.engine.publish import Publish
 from landbridge.engine.reconcile import Reconcile
-from landbridge.engine.rules import RuleTable
+from landbridge.engine.rules import RuleTable, rule_chains
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
 from landbridge.engine.store import Store
@@ -116,7 +117,7 @@ class Rig:
         self.state = State(self.store, INSTANCE)
         pool = LoopExecutor(outside.faults)
         rules = RuleTable(
-            outside.firewall, outside.files, table=INSTANCE.table, chains=ruleset.chains(settings.publish_policy),
+            outside.firewall, outside.files, table=INSTANCE.table, chains=rule_chains(settings),
             kept="/run/x/user.nft",
         )  # fmt: skip
         self.apply = Apply(outside.kernel, rules, outside.resolver, outside.proxy, pool)
@@ -152,7 +153,7 @@ class Rig:
 
     async def boot(self) -> "Rig":
         """`landbridge.daemon.boot`, then what its policy says shall run."""
-        await self.networks.ensure_predefined()
+        await Predefined(self.networks).ensure()
         await self.reconcile.boot()
         await self.lifecycle.start_by_policy()
         await self.settle()
@@ -298,7 +299,7 @@ class Rig:
         world = self.state.world()
         wanted = {(one.container, one.key, one.value) for one in ruleset.elements(world)}
         assert self.firewall.elements == wanted, "rules"
-        assert self.proxy.held == {one.key: one for one in reconciling.wanted_holds(world)}, "held ports"
+        assert self.proxy.held == {one.key: one for one in reconciling.wanted_holds(world, self.settings)}, "held ports"
         networks, records, askers = reconciling.names(world, self.settings)
         assert self.resolver.records == {one.endpoint: one for one in records}, "names"
         assert self.resolver.askers == {one.sandbox: one for one in askers}, "askers"

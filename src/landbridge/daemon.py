@@ -42,11 +42,13 @@ from landbridge.engine.launch import Launch
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.locks import Locks
 from landbridge.engine.networks import Networks, removal
+from landbridge.engine.overlaps import Overlaps
+from landbridge.engine.predefined import Predefined
 from landbridge.engine.presence import Presence
 from landbridge.engine.prune import Prune
 from landbridge.engine.publish import Publish
 from landbridge.engine.reconcile import Reconcile
-from landbridge.engine.rules import RuleTable
+from landbridge.engine.rules import RuleTable, rule_chains
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
 from landbridge.engine.store import Store
@@ -87,6 +89,7 @@ from landbridge.system.meter import HostMeter
 from landbridge.system.registry_http import HttpClient
 from landbridge.system.registry_proxy import Proxies
 from landbridge.system.roots import Roots
+from landbridge.system.route_watch import RouteWatch
 from landbridge.system.runtime import Runtime
 from landbridge.system.trees import HostTrees
 from landbridge.system.volumes import VolumeDirectories
@@ -112,6 +115,7 @@ class Daemon:
     kernel: HostKernel
     firewall: Firewall
     guard: Guard
+    overlaps: Overlaps
     runtime: Runtime
     roots: Roots
     choice: RuntimeChoice
@@ -137,7 +141,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     proxy = Companion("proxy", lambda: _spawn(settings, "proxy"), _proxy_at(settings))
     events, files, waits, locks = Events(), Files(), Waits(), Locks()
     rules = RuleTable(
-        firewall, files, table=instance.table, chains=ruleset.chains(settings.publish_policy),
+        firewall, files, table=instance.table, chains=rule_chains(settings),
         kept=f"{settings.exec_root}/user.nft",
     )  # fmt: skip
     apply = Apply(kernel, rules, ResolverLink(resolver), ProxyLink(proxy), pool)
@@ -214,7 +218,8 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     reconcile = Reconcile(state, apply, attachments, lifecycle, settings)
     return Daemon(
         engine=engine, reconcile=reconcile, companions=(resolver, proxy), kernel=kernel, firewall=firewall,
-        guard=Guard(watch, rules, apply.blocking), runtime=runtime, roots=roots, choice=choice, pool=pool,
+        guard=Guard(watch, rules, apply.blocking), overlaps=Overlaps(RouteWatch(), state, events),
+        runtime=runtime, roots=roots, choice=choice, pool=pool,
         store=store, http=http,
     )  # fmt: skip
 
@@ -254,9 +259,10 @@ async def boot(daemon: Daemon) -> None:
     resolver, proxy = daemon.companions
     await asyncio.gather(resolver.start(), proxy.start())
     resolver.restore, proxy.restore = daemon.reconcile.restore_names, daemon.reconcile.restore_ports
-    await daemon.engine.networks.ensure_predefined()
+    await Predefined(daemon.engine.networks).ensure()
     await daemon.engine.images.start()
     daemon.guard.start()
+    daemon.overlaps.start()
     await daemon.reconcile.boot()
     await daemon.engine.volumes.recover()
 
@@ -268,6 +274,7 @@ async def shut_down(daemon: Daemon) -> None:
     await engine.lifecycle.close()
     await engine.execs.close()
     await daemon.guard.close()
+    daemon.overlaps.close()
     if idle:
         for network in engine.state.networks:
             await engine.networks.apply.run_forgiving(removal(network, engine.networks.mtu))

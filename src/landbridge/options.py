@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from ipaddress import ip_network
+from ipaddress import ip_interface, ip_network
 
 from landbridge.errors import Invalid
 from landbridge.model.settings import DEFAULT_EXEC_ROOT, DEFAULT_SOCKET, Settings
@@ -19,11 +19,11 @@ def parse(argv: list[str]) -> Settings:
         exec_root=os.path.abspath(exec_root),
         hosts=tuple(found.host or (default_host,)),
         address_pools=tuple(_pool(text) for text in found.default_address_pool),
-        bip=found.bip,
-        fixed_cidr=found.fixed_cidr,
+        bip=_address(found.bip, "bip"),
+        fixed_cidr=_subnet(found.fixed_cidr, "fixed-cidr"),
         ipv6=found.ipv6,
-        bip6=found.bip6,
-        fixed_cidr_v6=found.fixed_cidr_v6,
+        bip6=_address(found.bip6, "bip6"),
+        fixed_cidr_v6=_subnet(found.fixed_cidr_v6, "fixed-cidr-v6"),
         bridge=found.bridge,
         mtu=found.mtu,
         icc=_flag(found.icc, "icc"),
@@ -33,6 +33,10 @@ def parse(argv: list[str]) -> Settings:
         publish_policy=found.publish_policy,
         bridge_names=_flag(found.default_bridge_names, "default-bridge-names"),
         userland_proxy=_flag(found.userland_proxy, "userland-proxy"),
+        direct_routing=_flag(found.allow_direct_routing, "allow-direct-routing") or _without_raw_rules(),
+        accept_mark=_mark(found.bridge_accept_fwmark),
+        unfiltered=_unfiltered(found),
+        loopback_guard=not _without_raw_rules(),
         dns=tuple(found.dns),
         dns_options=tuple(found.dns_opt),
         dns_search=tuple(found.dns_search),
@@ -74,6 +78,11 @@ def _parser() -> argparse.ArgumentParser:
         help="who reaches published ports: everybody; whom the host's own firewall lets in; this host alone")
     add("--default-bridge-names", default="false", help="containers on the default bridge find each other by name")
     add("--userland-proxy", default="true", help="relay what the kernel path cannot carry")
+    add("--allow-direct-routing", nargs="?", const="true", default="false",
+        help="published ports are open at the containers' own addresses too")
+    add("--bridge-accept-fwmark", default="", metavar="MARK[/MASK]", help="packets with this mark go to any container")
+    add("--iptables", default="true", help="rules for IPv4; without, the proxy alone carries published ports")
+    add("--ip6tables", default="true", help="rules for IPv6")
     add("--dns", action="append", default=[], metavar="IP", help="DNS servers for containers")
     add("--dns-opt", action="append", default=[], metavar="OPTION")
     add("--dns-search", action="append", default=[], metavar="DOMAIN")
@@ -99,6 +108,45 @@ def _flag(text: str, name: str) -> bool:
     if text.lower() in ("false", "0", "f"):
         return False
     raise Invalid(f'invalid argument "{text}" for "--{name}" flag: must be true or false')
+
+
+def _address(text: str, name: str) -> str:
+    """An address with or without a prefix length."""
+    try:
+        if text:
+            ip_interface(text)
+    except ValueError:
+        raise Invalid(f'invalid argument "{text}" for "--{name}" flag: invalid CIDR address') from None
+    return text
+
+
+def _subnet(text: str, name: str) -> str:
+    """A subnet in canonical form: host bits are dropped, as in Docker."""
+    try:
+        return text and str(ip_network(text, strict=False))
+    except ValueError:
+        raise Invalid(f'invalid argument "{text}" for "--{name}" flag: invalid CIDR address') from None
+
+
+def _without_raw_rules() -> bool:
+    """Docker's way out for kernels and routers that cannot live with them."""
+    return os.environ.get("DOCKER_INSECURE_NO_IPTABLES_RAW") == "1"
+
+
+def _unfiltered(found: argparse.Namespace) -> tuple[str, ...]:
+    flags = (("ipv4", "iptables"), ("ipv6", "ip6tables"))
+    return tuple(family for family, name in flags if not _flag(getattr(found, name), name))
+
+
+def _mark(text: str) -> str:
+    """``1``, ``0x10/0xff``: as the kernel takes them, 32 bits each."""
+    try:
+        values = [int(part, 0) for part in text.split("/")] if text else []
+    except ValueError:
+        values = [-1]
+    if len(values) > 2 or any(not 0 <= value < 1 << 32 for value in values):
+        raise Invalid(f"invalid firewall mark {text!r}: give MARK or MARK/MASK")
+    return "/".join(hex(value) for value in values)
 
 
 def _at_least_one(count: int, what: str) -> int:

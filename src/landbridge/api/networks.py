@@ -42,7 +42,8 @@ class NetworkHandlers:
 
     async def create(self, request: Request) -> Response:
         network = await self._engine.networks.create(network_request(await request.json_object(may_be_empty=True)))
-        return JSON({"Id": network.id, "Warning": ""}, status=201)
+        warnings = await self._engine.networks.overlaps(network)
+        return JSON({"Id": network.id, "Warning": "; ".join(warnings)}, status=201)
 
     async def connect(self, request: Request) -> Response:
         container, config = connect_request(await request.json_object(may_be_empty=True))

@@ -78,6 +78,14 @@ class FirewallWatch(Protocol):
     def close(self) -> None: ...
 
 
+class RouteWatch(Protocol):
+    """Tells which routes came to the host. `drain` never blocks."""
+
+    def fileno(self) -> int: ...
+    def drain(self) -> tuple[RouteFact, ...]: ...
+    def close(self) -> None: ...
+
+
 class Resolver(Protocol):
     """The DNS process."""
 

@@ -8,14 +8,16 @@ from ipaddress import ip_network
 
 from landbridge.engine.apply import Apply, Undo
 from landbridge.engine.events import Events
+from landbridge.engine.overlaps import meeting, told
 from landbridge.engine.presence import host_record, names_of
 from landbridge.engine.state import State
 from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
 from landbridge.model import ids
+from landbridge.model.link import LinkFact
 from landbridge.model.names import Change, RemoveNetwork, RemoveRecord, SetNetwork, SetRecord
-from landbridge.model.network import NAMES, PREDEFINED, RESERVED, IpamPool, Network, NetworkRequest, Subnet
+from landbridge.model.network import PREDEFINED, RESERVED, IpamPool, Network, NetworkRequest, Subnet
 from landbridge.model.settings import Settings
-from landbridge.network import ipam, options
+from landbridge.network import bridge, ipam, options
 from landbridge.network.drivers import driver
 from landbridge.network.steps import Bridge, Names, Step
 
@@ -44,12 +46,17 @@ class Networks:
         Raises: Invalid, Forbidden (predefined name, overlap), Conflict (name taken), NotFound (driver).
         """
         request = self._checked(request)
-        routed = await self._routed()
-        foreign = await self._is_foreign(request.options.get(options.NAME, "")) if request.driver == "bridge" else False
-        network = replace(self._decide(request, routed), foreign_bridge=foreign)
+        routed = await self.routed()
+        named = request.options.get(options.NAME, "") if request.driver == "bridge" else ""
+        there = await self.bridge_there(named)
+        if there is not None:
+            pools = bridge.adopted(request.pools, there.addresses, four=request.enable_ipv4 is not False,
+                                   six=bool(request.enable_ipv6))
+            request = replace(request, pools=pools)
+        network = replace(self._decide(request, routed), foreign_bridge=there is not None)
         self.state.networks.put(network)
         try:
-            await self._ensure_forwarding(network)
+            await self.ensure_forwarding(network)
             async with Undo() as undo:
                 await self.apply.run(making(network, self.mtu), undo)
         except BaseException:
@@ -80,6 +87,9 @@ class Networks:
         # Docker: a template has no driver, whoever is made from it has.
         kind = "null" if request.config_only else request.driver or "bridge"
         request = replace(request, driver=kind, pools=pools)
+        if not (request.config_only or request.config_from):
+            given = {**self.settings.default_network_options.get(kind, {}), **request.options}
+            request = options.with_families(replace(request, options=given))
         if not request.config_only:
             driver(request.driver).check(request)
         if request.enable_ipv4 is False and not request.enable_ipv6 and request.driver == "bridge":
@@ -113,23 +123,20 @@ class Networks:
         enable4 = request.enable_ipv4 is not False
         enable6 = bool(request.enable_ipv6)
         pools: tuple[IpamPool, ...] = request.pools
-        bridge = ""
+        link = ""
         if not request.config_only:
             pools = self._pools(request, enable4=enable4, enable6=enable6, routed=routed)
         if request.driver == "bridge" and not request.config_only:
-            bridge = request.options.get(options.NAME, "") or self.state.instance.bridge_name(identity)
-            self._check_bridge_free(bridge, identity)
+            link = request.options.get(options.NAME, "") or self.state.instance.bridge_name(identity)
+            self._check_bridge_free(link, identity)
         return Network(
             id=identity, name=request.name, created=time.time_ns(), driver=request.driver, enable_ipv4=enable4,
             enable_ipv6=enable6, internal=request.internal, attachable=request.attachable,
             config_only=request.config_only, config_from=request.config_from,
             ipam_driver=request.ipam_driver or "default", ipam_options=request.ipam_options, pools=pools,
-            options=self._options(request), labels=request.labels, bridge=bridge,
+            options=request.options, labels=request.labels, bridge=link,
+            direct=self.settings.direct_routing,
         )
-
-    def _options(self, request: NetworkRequest) -> dict[str, str]:
-        defaults = self.settings.default_network_options.get(request.driver, {})
-        return {**defaults, **request.options}
 
     def _check_bridge_free(self, bridge: str, identity: str) -> None:
         for other in self.state.networks:
@@ -141,20 +148,20 @@ class Networks:
         self, request: NetworkRequest, *, enable4: bool, enable6: bool, routed: Sequence[Subnet]
     ) -> tuple[IpamPool, ...]:
         """Pools with subnet and gateway each, the engine's choice where the user made none."""
-        taken = self._taken()
+        taken = self.taken()
         given = [pool for pool in request.pools if pool.subnet and (enable6 if ":" in pool.subnet else enable4)]
         chosen: list[IpamPool] = []
         for pool in given:
             subnet = ip_network(pool.subnet)
             if subnet.prefixlen and subnet.network_address.is_unspecified:  # "any of this size", as in Docker 28
-                subnet = self._any_subnet(subnet.version, taken, routed, size=subnet.prefixlen)
+                subnet = self.any_subnet(subnet.version, taken, routed, size=subnet.prefixlen)
                 pool = replace(pool, subnet=str(subnet), chosen=True)
             ipam.check_overlap(subnet, taken)
             taken.append(subnet)
             chosen.append(pool)
         for version, wanted in ((4, enable4), (6, enable6)):
             if wanted and not any(ip_network(pool.subnet).version == version for pool in chosen):
-                subnet = self._any_subnet(version, taken, routed)
+                subnet = self.any_subnet(version, taken, routed)
                 taken.append(subnet)
                 chosen.append(IpamPool(subnet=str(subnet), chosen=True))
         return tuple(self._with_gateway(pool, request) for pool in chosen)
@@ -166,12 +173,12 @@ class Networks:
             return pool
         return replace(pool, gateway=str(ipam.choose_gateway(pool)))
 
-    def _taken(self) -> list[Subnet]:
+    def taken(self) -> list[Subnet]:
         """Subnets of all networks; what a template says is taken by nobody yet."""
         real = [network for network in self.state.networks if not network.config_only]
         return [ip_network(pool.subnet) for network in real for pool in network.pools if pool.subnet]
 
-    def _any_subnet(
+    def any_subnet(
         self, version: int, taken: Sequence[Subnet], routed: Sequence[Subnet], *, size: int = 0
     ) -> Subnet:
         """A free subnet of the pools; with `size` one of that prefix length, where the pools are wide enough."""
@@ -186,100 +193,40 @@ class Networks:
         """This host's own unique local prefix (RFC 4193), stable for the life of the data root."""
         return ipam.ula_prefix(self.state.store.get_meta("id"))
 
-    async def _routed(self) -> list[Subnet]:
+    async def routed(self) -> list[Subnet]:
         facts = await self.apply.blocking(self.apply.kernel.routes)
         assert isinstance(facts, tuple)
         own = {network.bridge for network in self.state.networks if network.bridge}
         return [ip_network(fact.destination) for fact in facts if fact.device not in own]
 
-    async def _is_foreign(self, bridge: str) -> bool:
-        """Whether an interface of this name is there and somebody else's."""
-        if not bridge:
-            return False
+    async def overlaps(self, network: Network) -> tuple[str, ...]:
+        """What to tell the user about routes of the host that meet a network; usually nothing."""
+        facts = await self.apply.blocking(self.apply.kernel.routes)
+        assert isinstance(facts, tuple)
+        own = {one.bridge for one in self.state.networks if one.bridge}
+        strange = [fact for fact in facts if fact.device not in own]
+        return tuple(told(*pair) for pair in meeting((network,), strange))
+
+    async def bridge_there(self, name: str) -> LinkFact | None:
+        """The bridge of this name when it is there and somebody else's.
+
+        Raises: Invalid when an interface has the name that is none.
+        """
+        if not name:
+            return None
         facts = await self.apply.blocking(self.apply.kernel.links)
         assert isinstance(facts, tuple)
-        return any(fact.name == bridge and fact.alias != self.state.instance.table for fact in facts)
+        fact = next((one for one in facts if one.name == name), None)
+        if fact is not None and fact.kind != "bridge":
+            raise Invalid(f"existing interface {name} is not a bridge")
+        return fact if fact is not None and fact.alias != self.state.instance.table else None
 
-    async def _ensure_forwarding(self, *networks: Network) -> None:
+    async def ensure_forwarding(self, *networks: Network) -> None:
         """The host passes IPv6 on as soon as a network needs it, and not before."""
         needed = any(one.enable_ipv6 and one.bridge and not one.internal for one in networks)
         if needed and self.settings.ip_forward and not self._forwards:
             await self.apply.blocking(self.apply.kernel.forward_ipv6)
             self._forwards = True
-
-    # The predefined ones.
-
-    async def ensure_predefined(self) -> None:
-        """``bridge``, ``host`` and ``none`` exist; called at boot before anything else."""
-        for name, kind in (("none", "null"), ("host", "host")):
-            if self.state.networks.by_name(name) is None:
-                self.state.networks.put(
-                    Network(id=ids.new_id(), name=name, created=time.time_ns(), driver=kind, enable_ipv4=False)
-                )
-        known = self.state.networks.by_name("bridge")
-        if known is None and self.settings.bridge != "none":
-            self.state.networks.put(self._default_bridge(await self._routed()))
-        elif known is not None:
-            self._refresh(known, await self._routed())
-        await self._ensure_forwarding(*self.state.networks)
-
-    def _default_bridge(self, routed: Sequence[Subnet]) -> Network:
-        pools = self._default_pools((), routed)
-        name = self.settings.bridge or self.state.instance.default_bridge
-        return Network(
-            id=ids.new_id(), name="bridge", created=time.time_ns(), driver="bridge", pools=pools, bridge=name,
-            enable_ipv6=self.settings.ipv6, options=self._default_options(name),
-        )
-
-    def _default_options(self, name: str) -> dict[str, str]:
-        yes = {True: "true", False: "false"}
-        return {
-            options.DEFAULT_BRIDGE: "true",
-            options.ICC: yes[self.settings.icc],
-            options.MASQUERADE: yes[self.settings.ip_masq],
-            options.HOST_BINDING: self.settings.host_ip,
-            options.NAME: name,
-            options.MTU: str(self.mtu),
-            **({NAMES: "true"} if self.settings.bridge_names else {}),
-        }
-
-    def _default_pools(self, before: Sequence[IpamPool], routed: Sequence[Subnet]) -> tuple[IpamPool, ...]:
-        """The default bridge's pools by the daemon's flags; what they leave open stays as it was `before`."""
-        chosen: list[IpamPool] = []
-        taken = self._taken()
-        flags = ((4, self.settings.bip, self.settings.fixed_cidr), (6, self.settings.bip6, self.settings.fixed_cidr_v6))
-        for version, own, fixed in flags:
-            if version == 6 and not self.settings.ipv6:
-                continue
-            old = next((one for one in before if ip_network(one.subnet).version == version), None)
-            if own:
-                address, _, length = own.partition("/")
-                subnet: Subnet = ip_network(f"{address}/{length or (24 if version == 4 else 64)}", strict=False)
-                chosen.append(IpamPool(subnet=str(subnet), ip_range=fixed, gateway=address))
-                continue
-            if fixed and version == 6:  # Docker: it is the bridge's subnet too
-                subnet = ip_network(fixed)
-            elif old is not None:
-                subnet = ip_network(old.subnet)
-            else:
-                subnet = self._any_subnet(version, taken, routed)
-            chosen.append(IpamPool(subnet=str(subnet), ip_range=fixed, gateway=str(ipam.first_usable(subnet))))
-        return tuple(chosen)
-
-    def _refresh(self, known: Network, routed: Sequence[Subnet]) -> None:
-        """The daemon's flags may have changed. Addresses stay as they are under running containers."""
-        fresh = replace(known, options=self._default_options(known.bridge))
-        pools = self._default_pools(known.pools, routed)
-        if pools != known.pools:
-            endpoints = list(self.state.endpoints_on(known.id))
-            if any(one.active for one in endpoints):
-                log.warning("the default bridge keeps its addresses: containers are running on it")
-            else:
-                fresh = replace(fresh, pools=pools, enable_ipv6=self.settings.ipv6)
-                for endpoint in endpoints:
-                    self.state.remove_endpoint(endpoint.id)
-        if fresh != known:
-            self.state.networks.put(fresh)
 
     # Unmaking.
 
@@ -295,7 +242,7 @@ class Networks:
                 for endpoint in active
             )
             raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({users})")
-        if network.config_only and any(other.config_from == network.name for other in self.state.networks):
+        if network.config_only and self._is_template(network):
             raise Forbidden(f'error while removing network: configuration network "{network.name}" is in use')
         self._withdraw(network)
         try:
@@ -311,12 +258,13 @@ class Networks:
             self.state.networks.remove(network.id)
 
     def unused(self) -> list[Network]:
-        """User-defined networks no container, running or not, is attached to or was made for."""
-        find = self.state.networks.find
-        asked = [find(one.network) for container in self.state.containers for one in container.endpoints]
-        used = {network.id for network in asked if network is not None}
-        used |= {network.id for network in self.state.networks if any(self.state.endpoints_on(network.id))}
+        """User-defined networks nobody is attached to; containers that do not run hold none, as in Docker."""
+        used = {one.id for one in self.state.networks if any(end.active for end in self.state.endpoints_on(one.id))}
+        used |= {one.id for one in self.state.networks if one.config_only and self._is_template(one)}
         return [one for one in self.state.networks if one.name not in PREDEFINED and one.id not in used]
+
+    def _is_template(self, network: Network) -> bool:
+        return any(other.config_from == network.name for other in self.state.networks)
 
 
 def making(network: Network, mtu: int) -> tuple[Step, ...]:

@@ -70,7 +70,10 @@ class Publish:
             led = publishing.carried(bindings, after.four, after.six)
             sandbox = self.state.reserve_ports(old, (*led, *opened))
             try:
-                steps = transition(old, before, sandbox, after, early=container.state.started_at > 0)
+                steps = transition(
+                    old, before, sandbox, after, early=container.state.started_at > 0,
+                    relays=self.settings.userland_proxy,
+                )  # fmt: skip
                 await self.apply.run(steps, undo)
                 break
             except HoldFailed as error:
@@ -144,7 +147,7 @@ class Publish:
 
 
 def transition(
-    old: Sandbox, before: Lead, new: Sandbox, after: Lead, *, early: bool = True
+    old: Sandbox, before: Lead, new: Sandbox, after: Lead, *, early: bool = True, relays: bool = True
 ) -> tuple[Step, ...]:
     """From what `old` publishes to what `new` does: sockets first, then rules, what is not needed goes last.
 
@@ -152,7 +155,7 @@ def transition(
     all of them are forgotten: those that there were before a rule, or after it, would go where it does not lead.
     """
     held = {one.key: one for one in holds(old, before.four, before.six)}
-    wanted = holds(new, after.four, after.six, early=early)
+    wanted = holds(new, after.four, after.six, early=early, relays=relays)
     first = [held.pop(one.key) for one in wanted if one.key in held]
     first += [held.pop(key) for key, one in tuple(held.items()) if any(_in_the_way(one, other) for other in wanted)]
     rules = set(ruleset.published_elements(old.published, before))
@@ -182,8 +185,12 @@ def _forget(bindings: Iterable[Binding]) -> Forget:
     )
 
 
-def holds(sandbox: Sandbox, target4: str, target6: str, *, early: bool = True) -> tuple[Hold, ...]:
+def holds(
+    sandbox: Sandbox, target4: str, target6: str, *, early: bool = True, relays: bool = True
+) -> tuple[Hold, ...]:
     """What the proxy holds for a sandbox; an IPv6 host address is relayed to IPv4 where there is no IPv6.
+
+    Without `relays` (``--userland-proxy=false``) ports are held, and only the kernel carries.
 
     `early`: host addresses may be missing, as they are for a while after a boot. Only where a container never ran
     yet, a missing address is the user's mistake.
@@ -195,7 +202,7 @@ def holds(sandbox: Sandbox, target4: str, target6: str, *, early: bool = True) -
             Hold(
                 key=hold_key(sandbox, binding), proto=binding.port.proto, host_ip=binding.host_ip,
                 host_port=binding.host_port, target_ip=target or "0.0.0.0", target_port=binding.port.number,
-                count=binding.count, relay=bool(target), early=early,
+                count=binding.count, relay=relays and bool(target), early=early,
             )
         )
     return tuple(found)

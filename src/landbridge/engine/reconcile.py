@@ -164,7 +164,7 @@ class Reconcile:
 
     async def restore_ports(self) -> None:
         """The proxy learns the whole table; a port that somebody took meanwhile is logged and stays unheld."""
-        lost = await self.apply.proxy.replace(wanted_holds(self.state.world()))
+        lost = await self.apply.proxy.replace(wanted_holds(self.state.world(), self.settings))
         for key, reason in lost.items():
             log.warning("published port %s could not be held again: %s", key, reason)
 
@@ -242,14 +242,14 @@ def _speaks(endpoint: Endpoint, world: World, announced: Collection[str]) -> boo
     return known and endpoint.active and world.networks[endpoint.network].resolves
 
 
-def wanted_holds(world: World) -> tuple[Hold, ...]:
+def wanted_holds(world: World, settings: Settings) -> tuple[Hold, ...]:
     """The proxy's whole table."""
     by_container = _by_container(world.endpoints.values())
     found: list[Hold] = []
     for sandbox in world.sandboxes.values():
         if sandbox.published:
             target4, target6 = gateways.targets(by_container.get(sandbox.container, ()), world.networks)
-            found += holds(sandbox, target4, target6)
+            found += holds(sandbox, target4, target6, relays=settings.userland_proxy)
     return tuple(found)
 
 

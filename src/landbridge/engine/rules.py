@@ -15,11 +15,20 @@ from threading import Lock
 
 from landbridge.engine.effects import Files, Firewall
 from landbridge.errors import Internal
+from landbridge.model.settings import Settings
 from landbridge.network import nfttext
-from landbridge.network.ruleset import LOCAL_PORTS, USER_CHAIN, USER_SET, Chains
+from landbridge.network.ruleset import LOCAL_PORTS, USER_CHAIN, USER_SET, Chains, chains
 from landbridge.network.steps import Element
 
 log = logging.getLogger(__name__)
+
+
+def rule_chains(settings: Settings) -> Chains:
+    """The chains of an engine with these settings."""
+    return chains(
+        settings.publish_policy, mark=settings.accept_mark, unfiltered=settings.unfiltered,
+        guarded=settings.loopback_guard,
+    )  # fmt: skip
 
 
 class RuleTable:

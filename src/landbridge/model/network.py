@@ -51,7 +51,10 @@ class NetworkRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A network that exists. `created` in nanoseconds since the epoch; `bridge` is the interface name or empty."""
+    """A network that exists. `created` in nanoseconds since the epoch; `bridge` is the interface name or empty.
+
+    `direct`: published ports are open to everybody at the containers' own addresses (``--allow-direct-routing``).
+    """
 
     id: str
     name: str
@@ -70,6 +73,7 @@ class Network:
     labels: Mapping[str, str] = field(default_factory=dict)
     bridge: str = ""
     foreign_bridge: bool = False
+    direct: bool = False
 
     @property
     def resolves(self) -> bool:

@@ -31,6 +31,10 @@ class Settings:
     publish_policy: str = "open"  # open, host-firewall, local
     bridge_names: bool = False  # names of containers resolve on the default bridge too
     userland_proxy: bool = True
+    direct_routing: bool = False
+    accept_mark: str = ""  # mark[/mask] of packets that may go to any container
+    unfiltered: tuple[str, ...] = ()  # families (ipv4, ipv6) that meet no rules
+    loopback_guard: bool = True
     dns: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()

@@ -1,10 +1,11 @@
 """The bridge driver: one Linux bridge per network, one veth pair per endpoint. Pure: answers are steps."""
 
-from collections.abc import Mapping
-from ipaddress import ip_address
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from ipaddress import ip_address, ip_interface, ip_network
 
 from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
-from landbridge.model.network import Endpoint, Network, NetworkRequest, Sandbox
+from landbridge.model.network import Endpoint, IpamPool, Network, NetworkRequest, Sandbox
 from landbridge.network import options, ruleset
 from landbridge.network.steps import Bridge, Rules, Step, Veth
 
@@ -39,6 +40,38 @@ def host_addresses(network: Network) -> tuple[str, ...]:
         if pool.gateway and not inhibited and options.mode(network, six=six) != "isolated":
             addresses.append(f"{pool.gateway}/{pool.subnet.split('/')[1]}")
     return tuple(addresses)
+
+
+def own_pool(addresses: Iterable[str], version: int) -> IpamPool | None:
+    """The subnet a bridge that was there before us is in, the bridge as its gateway; None without an address.
+
+    A link-local address is every interface's and says nothing.
+    """
+    for text in addresses:
+        address = ip_interface(text)
+        if address.version == version and not address.ip.is_link_local:
+            return IpamPool(subnet=str(address.network), gateway=str(address.ip))
+    return None
+
+
+def adopted(
+    pools: Iterable[IpamPool], addresses: Sequence[str], *, four: bool, six: bool
+) -> tuple[IpamPool, ...]:
+    """The pools of a network over somebody else's bridge: where none is given, the bridge's own; its address stays.
+
+    (Docker takes a subnet of its own choice and the bridge's address away.)
+    """
+    found = list(pools)
+    for version, wanted in ((4, four), (6, six)):
+        own = own_pool(addresses, version) if wanted else None
+        if own is None:
+            continue
+        given = [one for one in found if one.subnet and ip_network(one.subnet).version == version]
+        if not given:
+            found.append(own)
+        found = [replace(one, gateway=own.gateway) if one.subnet == own.subnet and not one.gateway else one
+                 for one in found]
+    return tuple(found)
 
 
 def bridge_spec(network: Network, mtu: int) -> BridgeSpec:

@@ -77,8 +77,8 @@ def bare(cidr: str) -> str:
 
 
 def _open_addresses(network: Network, endpoint: Endpoint) -> list[str]:
-    """Addresses at which published ports are reached directly: of a routed family, or from trusted interfaces."""
-    trusts = bool(options.trusted(network)) and not network.internal
+    """Addresses at which published ports are reached directly: of a routed family, from trusted interfaces or any."""
+    trusts = (network.direct or bool(options.trusted(network))) and not network.internal
     pairs = ((endpoint.ipv4, False), (endpoint.ipv6, True))
     return [bare(cidr) for cidr, six in pairs if cidr and (trusts or options.mode(network, six=six) == "routed")]
 

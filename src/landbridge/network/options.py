@@ -5,6 +5,7 @@ begin with ``landbridge.`` and say what Docker has no word for. A network keeps 
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from landbridge.errors import Invalid
@@ -22,6 +23,8 @@ DEFAULT_BRIDGE = "com.docker.network.bridge.default_bridge"
 GATEWAY_MODE_4 = "com.docker.network.bridge.gateway_mode_ipv4"
 GATEWAY_MODE_6 = "com.docker.network.bridge.gateway_mode_ipv6"
 TRUSTED = "com.docker.network.bridge.trusted_host_interfaces"
+ENABLE_IPV4 = "com.docker.network.enable_ipv4"
+ENABLE_IPV6 = "com.docker.network.enable_ipv6"
 IFACE_PREFIX = "com.docker.network.container_iface_prefix"
 IFNAME = "com.docker.network.endpoint.ifname"
 SYSCTLS = "com.docker.network.endpoint.sysctls"
@@ -30,8 +33,9 @@ PUBLISH_INTERNAL = "landbridge.publish_internal"
 
 _TRUE = {"1", "t", "T", "true", "TRUE", "True"}
 _FALSE = {"0", "f", "F", "false", "FALSE", "False"}
-_FLAGS = (MASQUERADE, ICC, INHIBIT_IPV4, DEFAULT_BRIDGE, PUBLISH_INTERNAL, NAMES)
+_FLAGS = (MASQUERADE, ICC, INHIBIT_IPV4, DEFAULT_BRIDGE, PUBLISH_INTERNAL, NAMES, ENABLE_IPV4, ENABLE_IPV6)
 MODES = ("nat", "nat-unprotected", "routed", "isolated")
+LEAST_MTU6 = 1280  # RFC 8200, section 5
 MOST_NAME = 15  # IFNAMSIZ without the final zero
 
 
@@ -69,6 +73,16 @@ def without_gateway(options: Mapping[str, str], *, internal: bool, six: bool) ->
     return inhibited or options.get(GATEWAY_MODE_6 if six else GATEWAY_MODE_4) == "isolated"
 
 
+def with_families(request: NetworkRequest) -> NetworkRequest:
+    """Which families a network has, by its options where the request itself does not say (they may be the daemon's)."""
+    four, six = request.enable_ipv4, request.enable_ipv6
+    if four is None and ENABLE_IPV4 in request.options:
+        four = flag(request.options, ENABLE_IPV4, default=True)
+    if six is None and ENABLE_IPV6 in request.options:
+        six = flag(request.options, ENABLE_IPV6, default=False)
+    return replace(request, enable_ipv4=four, enable_ipv6=six)
+
+
 def sysctls(options: Mapping[str, str], ifname: str) -> tuple[tuple[str, str], ...]:
     """The settings of one interface (``net.ipv4.conf.IFNAME.log_martians=1,…``) as keys under /proc/sys and values.
 
@@ -97,6 +111,8 @@ def check(request: NetworkRequest) -> None:
         raise _wrong(MTU, mtu, f'strconv.Atoi: parsing "{mtu}": invalid syntax')
     if not 0 <= int(mtu) <= 65535:
         raise Invalid(f"invalid MTU number: {mtu}")
+    if request.enable_ipv6 and 0 < int(mtu) < LEAST_MTU6:
+        raise Invalid(f"invalid MTU number: {mtu} (IPv6 takes at least {LEAST_MTU6})")
     for key in (NAME, IFACE_PREFIX):
         if key in given:
             _check_interface(key, given[key])

@@ -31,6 +31,7 @@ CONTAINERS: dict[str, str] = {
     "unprotected": "set type nf_proto . ifname",
     "routed": "set type nf_proto . ifname",
     "trusted": "set type ifname . ifname",
+    "direct": "set type ifname",
     "opened": "set type inet_proto . ipv4_addr . inet_service",
     "opened_range": "set type inet_proto . ipv4_addr . inet_service; flags interval",
     "opened6": "set type inet_proto . ipv6_addr . inet_service",
@@ -125,6 +126,7 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
             "meta nfproto . oifname @unprotected accept",
             "meta nfproto . oifname @routed jump routed_network",
             "iifname . oifname @trusted jump opened",
+            "oifname @direct jump opened",
             "meta l4proto . ip saddr . ip daddr . th dport @linked accept",
             "counter drop",
         ),
@@ -151,12 +153,30 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
 POLICIES = ("open", "host-firewall", "local")
 
 
-def chains(policy: str = "open") -> Chains:
-    """The constant chains. Under ``host-firewall`` only `allowed` ports are led to containers from outside."""
-    if policy != "host-firewall":
-        return _CHAINS
-    hook, _ = _CHAINS["prerouting"]
-    return {**_CHAINS, "prerouting": (hook, _HOST_DECIDES)}
+def chains(
+    policy: str = "open", *, mark: str = "", unfiltered: Iterable[str] = (), guarded: bool = True
+) -> Chains:
+    """The constant chains. Under ``host-firewall`` only `allowed` ports are led to containers from outside.
+
+    Packets with `mark` (``0x1``, ``0x1/0xff``) go to any container; `unfiltered` families (``ipv4``, ``ipv6``) meet
+    no rule of ours; without `guarded` nobody minds whence a loopback address comes.
+    """
+    found = dict(_CHAINS)
+    if policy == "host-firewall":
+        found["prerouting"] = (_CHAINS["prerouting"][0], _HOST_DECIDES)
+    if not guarded:
+        found["guard"] = (_CHAINS["guard"][0], ())
+    if mark:
+        value, _, mask = mark.partition("/")
+        hook, rules = found["forward"]
+        at = rules.index("oifname != @bridges accept") + 1
+        # Mark 0 of a rule without a mask is every bit, as in Docker.
+        match = f"meta mark & {mask} == {value}" if mask else f"meta mark {value}"
+        found["forward"] = (hook, (*rules[:at], f"{match} accept", *rules[at:]))
+    for family in unfiltered:
+        first = f"meta nfproto {family} accept"
+        found |= {name: (hook, (first, *rules)) for name, (hook, rules) in found.items() if hook}
+    return found
 
 
 ANY_HOST = ("0.0.0.0", "::")
@@ -185,6 +205,8 @@ def network_elements(network: Network) -> tuple[Element, ...]:
     for six, family in ((False, "ipv4"), (True, "ipv6")):
         found += _family_elements(network, name, family, six=six)
     found += [Element("trusted", f'"{other}" . {name}') for other in options.trusted(network)]
+    if network.direct:
+        found.append(Element("direct", name))
     return tuple(found)
 
 

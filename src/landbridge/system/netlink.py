@@ -222,7 +222,8 @@ class Netlink:
 
     def _write_sysctls(self, settings: Sequence[tuple[str, str]]) -> None:
         if settings and self._path:
-            netns.write_sysctls(self._path, _possible(settings))
+            with netns.inside(self._path):
+                sysctl.write_all(_possible(settings))
         else:
             sysctl.write_all(_possible(settings))
 
@@ -263,10 +264,10 @@ def _channel_inside(spec: VethSpec) -> Channel:
 
 
 def _possible(settings: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Without those of IPv6 on a kernel that has none (``ipv6.disable=1``): there they mean nothing."""
-    if os.path.exists("/proc/sys/net/ipv6/conf"):
-        return list(settings)
-    return [(key, value) for key, value in settings if not key.startswith("net/ipv6/")]
+    """Without those of interfaces that have no IPv6: the kernel has none, or their MTU is too small for it."""
+    return [(key, value) for key, value in settings
+            if not key.startswith("net/ipv6/conf/") or os.path.exists(f"/proc/sys/{key.rpartition('/')[0]}")]
+
 
 
 def _configure(inside: Channel, spec: VethSpec) -> str:

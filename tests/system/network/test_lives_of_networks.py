@@ -1,5 +1,7 @@
 """Networks as records: templates, filters, pruning, names that come back; and what else the host knows of them."""
 
+import time
+
 from clients import Client, MakeLab
 from lab import HOST4, Lab
 from patience import until
@@ -186,3 +188,31 @@ def test_an_address_of_the_host_that_comes_late(own_lab: Lab) -> None:
     assert no_page(own_lab.outside, HOST4, 8081)
     own_lab.host("ip", "addr", "add", "192.0.2.99/24", "dev", "up0")
     until(lambda: page(own_lab.outside, "192.0.2.99", 8081), wanted=True)
+
+
+# Routes of the host.
+
+
+def test_a_vpn_that_routes_everything(ours: Client, lab: Lab) -> None:
+    """Networks are made all the same, and said to lie where something else was."""
+    lab.host("ip", "link", "add", "vpn0", "type", "veth", "peer", "name", "vpn1")
+    lab.host("ip", "link", "set", "vpn0", "up")
+    lab.host("ip", "link", "set", "vpn1", "up")
+    try:
+        for route in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"):
+            assert lab.host("ip", "route", "add", route, "dev", "vpn0").code == 0
+        said = ours("network", "create", "over")
+        assert said.code == 0 and "overlaps the host's route to 172.16.0.0/12 on vpn0" in said.text
+        for route in ("10.0.0.0/8", "172.16.0.0/12"):
+            lab.host("ip", "route", "del", route, "dev", "vpn0")
+        said = ours("network", "create", "beside")
+        assert said.code == 0 and "overlaps" not in said.text
+        # What comes later takes nobody's addresses away unnoticed.
+        subnet = ours.ok("network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}}", "beside")
+        wide = f"{subnet.rsplit('.', 2)[0]}.0.0/16"
+        assert lab.host("ip", "route", "add", wide, "dev", "vpn0").code == 0
+        until(lambda: f"overlaps the host's route to {wide} on vpn0" in lab.log(), wanted=True)
+        told = ours.ok("events", "--since", "1m", "--until", str(int(time.time()) + 1), "--filter", "event=overlap", "--format", "{{.Actor.Attributes.name}}")
+        assert "beside" in told.split()
+    finally:
+        lab.host("ip", "link", "del", "vpn0")

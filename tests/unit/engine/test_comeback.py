@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from landbridge.engine.comeback import waves
+from landbridge.engine.predefined import Predefined
 from landbridge.errors import StartFailed
 from landbridge.model.config import HostConfig
 from landbridge.model.container import Container, Phase
@@ -105,7 +106,7 @@ async def test_what_ended_with_the_daemon_away_is_known_when_it_is_ready(rig: Ri
     for name in ("once", "again"):
         rig.runtime.end(rig.of(name).id, 7)
     rig._assemble()
-    await rig.networks.ensure_predefined()
+    await Predefined(rig.networks).ensure()
     await rig.reconcile.boot()
     assert rig.phase("once") is Phase.EXITED
     assert rig.of("once").state.exit_code == 7
