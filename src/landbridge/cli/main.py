@@ -155,6 +155,8 @@ def dispatch(session: Session, argv: list[str]) -> int:
         return ending.status
     except (CommandError, UsageError, ArgumentCount) as error:
         return report(session, error, canonical)
+    except ConnectionResetError as error:  # in the middle of an answer; a broken pipe is standard output's, see `main`
+        return report(session, CommandError(f"error during connect: {error}"), canonical)
 
 
 def main(argv: list[str], env: Mapping[str, str], stdin: BinaryIO, stdout: BinaryIO, stderr: BinaryIO) -> int:

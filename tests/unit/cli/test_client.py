@@ -1,5 +1,6 @@
 """HTTP as spoken on the socket: bodies of every length kind, errors, connections used again, addresses."""
 
+import io
 import socket
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ from capture import CaptureServer
 
 from landbridge.cli.address import chosen_host, parse_address
 from landbridge.cli.client import Client, Connection, Response, filters_text, query_text, quote
+from landbridge.cli.main import main
 from landbridge.cli.outcome import CommandError, DaemonError, Unreachable
 
 
@@ -50,6 +52,14 @@ def test_a_body_cut_short_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(ConnectionError):
             client.call("GET", "/x").read()
         client.close()
+
+
+def test_a_daemon_that_dies_in_the_middle_is_said_in_one_line(tmp_path: Path) -> None:
+    out, err = io.BytesIO(), io.BytesIO()
+    with CaptureServer(tmp_path / "s") as server:
+        server.streams["GET", "/containers/json"] = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n[")
+        code = main(["-H", f"unix://{server.path}", "ps"], {}, io.BytesIO(), out, err)
+    assert (code, out.getvalue(), err.getvalue()) == (1, b"", b"error during connect: unexpected EOF\n")
 
 
 @pytest.mark.parametrize(
