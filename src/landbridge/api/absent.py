@@ -26,7 +26,6 @@ _UNSUPPORTED = (
     ("GET", "/containers/{name:.*}/checkpoints", _NO_CHECKPOINTS),
     ("POST", "/containers/{name:.*}/checkpoints", _NO_CHECKPOINTS),
     ("DELETE", "/containers/{name:.*}/checkpoints/{id:.*}", _NO_CHECKPOINTS),
-    ("GET", "/containers/{name:.*}/attach/ws", "landbridge attaches over plain connections, not WebSockets"),
 )
 
 

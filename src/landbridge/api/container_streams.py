@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncGenerator
 from urllib.parse import quote_plus
 
-from landbridge.api import streams
+from landbridge.api import streams, websocket
 from landbridge.api.duplex import Duplex
 from landbridge.api.request import Request
 from landbridge.api.response import Hijack, Response, Stream
@@ -13,6 +13,8 @@ from landbridge.api.spool import Spool
 from landbridge.api.streaming import (
     NUMBERS,
     Once,
+    Peer,
+    Streams,
     Wanted,
     hijack_type,
     parse_detach_keys,
@@ -20,8 +22,8 @@ from landbridge.api.streaming import (
     started,
     stream_type,
 )
+from landbridge.api.websocket import WebSocket
 from landbridge.engine.engine import Engine
-from landbridge.engine.hub import Session
 from landbridge.errors import Invalid
 from landbridge.model.container import Container
 from landbridge.model.process import LogEntry
@@ -40,6 +42,7 @@ class ContainerStreamHandlers:
         one = "/containers/{name:.*}"
         return [
             Route("POST", f"{one}/attach", self.attach),
+            Route("GET", f"{one}/attach/ws", self.attach_websocket),
             Route("GET", f"{one}/logs", self.logs),
             Route("POST", f"{one}/wait", self.wait),
         ]
@@ -68,14 +71,43 @@ class ContainerStreamHandlers:
 
         return Hijack(Once(run, session.close), content_type=hijack_type(request, tty=config.tty))
 
-    async def _attached(self, container: Container, session: Session, duplex: Duplex, wanted: Wanted) -> None:
+    async def attach_websocket(self, request: Request) -> Response:
+        """As `attach`, the streams not told apart. Before 1.42 all of them are wanted, before 1.28 as text (Docker)."""
+        answer = websocket.accept(request.headers)
+        keys = parse_detach_keys(request.query_str("detachKeys"))
+        container, session = await self._engine.streams.attach(request.params["name"])
+        config, old = container.config, request.version < (1, 42)
+        takes_input = config.open_stdin and (old or request.query_bool("stdin"))
+        wanted = Wanted(
+            stdin=True,  # its frames must be read even when nobody wants what is in them
+            stdout=old or request.query_bool("stdout"),
+            stderr=old or request.query_bool("stderr"),
+            tty=config.tty,
+            detach_keys=keys,
+            ends_with_input=True,
+            framed=False,
+            spool=lambda: Spool(self._engine.settings.data_root),
+        )
+        past, stream = request.query_bool("logs"), request.query_bool("stream")
+
+        async def run(duplex: Duplex) -> None:
+            peer = WebSocket(duplex, opcode=websocket.BINARY if request.version >= (1, 28) else websocket.TEXT)
+            if past:
+                await self._replay(container, peer, wanted)
+            if stream:
+                await self._attached(container, session if takes_input else _Deaf(session), peer, wanted)
+            await peer.close()
+
+        return Hijack(Once(run, session.close), headers=(("Sec-WebSocket-Accept", answer),))
+
+    async def _attached(self, container: Container, session: Streams, duplex: Peer, wanted: Wanted) -> None:
         emit = self._engine.lifecycle.emit
         emit("attach", container)
         if await relay(session, duplex, wanted) and wanted.tty:
             emit("detach", container)
 
-    async def _replay(self, container: Container, duplex: Duplex, wanted: Wanted) -> None:
-        frame = streams.writer(tty=wanted.tty)
+    async def _replay(self, container: Container, duplex: Peer, wanted: Wanted) -> None:
+        frame = streams.writer(tty=wanted.tty or not wanted.framed)
         shown = {"stdout": wanted.stdout, "stderr": wanted.stderr}
         async for entry in self._engine.streams.logs(container.id):
             if shown[entry.stream]:
@@ -128,6 +160,19 @@ class ContainerStreamHandlers:
             yield streams.event_line(answer)
         finally:
             future.cancel()
+
+
+class _Deaf:
+    """A program whose input is nobody's."""
+
+    def __init__(self, program: Streams) -> None:
+        self.output = program.output
+
+    async def write(self, data: bytes) -> None:
+        """Dropped."""
+
+    async def end_input(self) -> None:
+        """It has none."""
 
 
 class _Lines:

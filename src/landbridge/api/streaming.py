@@ -76,6 +76,14 @@ class DetachScanner:
         return bytes(out)
 
 
+class Peer(Protocol):
+    """The client's side: a `Duplex`, or a `WebSocket` on one."""
+
+    async def read(self) -> bytes: ...
+    async def write(self, data: bytes) -> None: ...
+    def discard_input(self) -> None: ...
+
+
 class Streams(Protocol):
     """A program's streams: `engine.hub.Session`, or an exec's process behind `ExecStreams`."""
 
@@ -89,6 +97,7 @@ class Wanted:
     """Which streams a client asked for, and how the program has its terminal.
 
     `ends_with_input`: the connection ends when the client's input does (input the program keeps open after it).
+    `framed` says that streams are told apart by frames where there is no terminal.
     `spool` makes the place where output waits for a slow client; without one the program waits for the client.
     """
 
@@ -98,10 +107,11 @@ class Wanted:
     tty: bool
     detach_keys: bytes = DEFAULT_DETACH
     ends_with_input: bool = False
+    framed: bool = True
     spool: Callable[[], Spool] | None = None
 
 
-async def relay(program: Streams, duplex: Duplex, wanted: Wanted) -> bool:
+async def relay(program: Streams, duplex: Peer, wanted: Wanted) -> bool:
     """Carry bytes both ways until the program's output ends or the client detaches; True when it detached."""
     spool = wanted.spool() if wanted.spool is not None else None
     carried = _output(program, duplex, wanted) if spool is None else _spooled(program, duplex, wanted, spool)
@@ -124,8 +134,8 @@ async def relay(program: Streams, duplex: Duplex, wanted: Wanted) -> bool:
         await asyncio.gather(*work, output, return_exceptions=True)
 
 
-async def _output(program: Streams, duplex: Duplex, wanted: Wanted) -> bool:
-    frame = streams.writer(tty=wanted.tty)
+async def _output(program: Streams, duplex: Peer, wanted: Wanted) -> bool:
+    frame = streams.writer(tty=wanted.tty or not wanted.framed)
     shown = {"stdout": wanted.stdout, "stderr": wanted.stderr}
     async for chunk in program.output():
         if shown[chunk.stream]:
@@ -133,7 +143,7 @@ async def _output(program: Streams, duplex: Duplex, wanted: Wanted) -> bool:
     return False
 
 
-async def _spooled(program: Streams, duplex: Duplex, wanted: Wanted, spool: Spool) -> bool:
+async def _spooled(program: Streams, duplex: Peer, wanted: Wanted, spool: Spool) -> bool:
     """As `_output`, but the program goes on while the client does not read; a client that never does is let go."""
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -151,7 +161,7 @@ async def _spooled(program: Streams, duplex: Duplex, wanted: Wanted, spool: Spoo
 
 
 async def _fill(program: Streams, spool: Spool, wanted: Wanted) -> bool:
-    frame = streams.writer(tty=wanted.tty)
+    frame = streams.writer(tty=wanted.tty or not wanted.framed)
     shown = {"stdout": wanted.stdout, "stderr": wanted.stderr}
     async for chunk in program.output():
         if not shown[chunk.stream]:
@@ -164,7 +174,7 @@ async def _fill(program: Streams, spool: Spool, wanted: Wanted) -> bool:
     return False
 
 
-async def _input(program: Streams, duplex: Duplex, wanted: Wanted) -> bool:
+async def _input(program: Streams, duplex: Peer, wanted: Wanted) -> bool:
     """Carry input; True when the connection is to end (keys typed, or input over where that ends it)."""
     scanner = DetachScanner(wanted.detach_keys) if wanted.tty else None
     while data := await duplex.read():
