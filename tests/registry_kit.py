@@ -100,6 +100,7 @@ class RegistryServer:
         self.uploads: dict[str, bytes] = {}
         self.tokens: dict[str, set[str]] = {}
         self.refresh = "refresh-me"
+        self.index: list[dict[str, Any]] = []  # what /v1/search knows
         self.faults: list[Fault] = []
         self.seen: list[Seen] = []
         self.stalled = asyncio.Event()
@@ -297,6 +298,9 @@ class RegistryServer:
         refused = self._refused(seen)
         if refused:
             return refused
+        if seen.path == "/v1/search" and self.index:
+            hits = [one for one in self.index if seen.query["q"] in one["name"]][: int(seen.query["n"])]
+            return Answer(200, {}, json.dumps({"query": seen.query["q"], "num_results": len(hits), "results": hits}).encode())
         if seen.path == "/v2/":
             return Answer(200, body=b"{}")
         found = re.fullmatch(r"/v2/(.+?)/(manifests|blobs|tags)/(.*)", seen.path)

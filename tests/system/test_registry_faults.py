@@ -172,3 +172,33 @@ def test_a_name_nobody_knows(throwaway_netns: str) -> None:
             await http_client.exchange("GET", "https://reg.example/v2/", {})
 
     asyncio.run(work())
+
+
+def entry(name: str, stars: int, *, official: bool = False) -> dict[str, Any]:
+    return {"name": name, "description": f"{name}, and what\nit does", "star_count": stars, "is_official": official, "is_automated": False}
+
+
+def test_search_asks_the_index_of_a_registry(client: Client, server: RegistryServer) -> None:
+    server.index = [entry("team/one", 3), entry("team/two", 40, official=True), entry("other", 5)]
+    head, *rows = client.ok("search", f"{server.name}/team").splitlines()
+    assert head.split() == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL"]
+    assert [row.split() for row in rows] == [
+        "team/one team/one, and what it does 3".split(), "team/two team/two, and what it does 40 [OK]".split(),
+    ]  # fmt: skip
+    name = "{{.Name}} {{.StarCount}}"
+    assert client.ok("search", "--format", name, "-f", "is-official=true", f"{server.name}/t") == "team/two 40"
+    assert client.ok("search", "--format", name, "-f", "stars=4", "--limit", "2", f"{server.name}/t") == "team/two 40"
+    assert server.seen[-1].query == {"q": "t", "n": "2"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--limit", "200", "{}/x"), "limit 200 is outside the range of [1, 100]"), (("-f", "foo=bar", "{}/x"), "invalid filter 'foo'"),
+        (("-f", "stars=x", "{}/x"), "invalid filter 'stars=x': strconv.Atoi: parsing \"x\": invalid syntax"),
+        (("-f", "is-official=x", "{}/x"), "invalid filter 'is-official=[x]'"), (("{}/x",), "Unexpected status code 404"),
+        (("http://{}/x",), "should not have a scheme"), (("127.0.0.1:1/x",), "connection refused"),
+    ],
+)  # fmt: skip
+def test_a_search_that_cannot_be(client: Client, server: RegistryServer, words: tuple[str, ...], said: str) -> None:
+    assert said in client.fails("search", *(word.format(server.name) for word in words), code=1)

@@ -139,6 +139,8 @@ class ContainerHandlers:
         return {"Data": data, "Name": "overlay2"}
 
     async def start(self, request: Request) -> Response:
+        if request.query_str("checkpoint"):
+            raise Invalid("checkpoint is only supported in experimental mode")  # Docker's words; here there are none
         await self._engine.lifecycle.start(request.params["name"])
         return Empty()
 

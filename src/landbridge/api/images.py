@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator
 from typing import Any
 
+import msgspec
+
 from landbridge.api import streams
 from landbridge.api.clock import SECOND
 from landbridge.api.request import Request, Version
@@ -113,6 +115,18 @@ def inspect_view(view: ImageView, lowers: tuple[str, ...], version: Version) -> 
     return shown
 
 
+def platform_of(text: str) -> str:
+    """``linux/arm64/v8`` from an OCI platform in JSON. Raises: Invalid."""
+    try:
+        found = msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.MsgspecError:
+        raise Invalid(f"failed to parse platform: {text}") from None
+    parts = [found.get(name) for name in ("os", "architecture", "variant")]
+    if not isinstance(parts[0], str) or not isinstance(parts[1], str) or not parts[0] or not parts[1]:
+        raise Invalid("both OS and Architecture must be provided")
+    return "/".join(str(part) for part in parts if part)
+
+
 def removed_view(removed: Removed) -> Object:
     return {removed.action: removed.what}
 
@@ -147,10 +161,17 @@ class ImageHandlers:
         return JSON([summary_view(view, -1, request.version) for view in found])
 
     async def inspect(self, request: Request) -> Response:
+        self._fitting(request)
         view = self._images.inspect(request.params["name"])
         return JSON(inspect_view(view, self._images.lower_dirs(view.image), request.version))
 
+    def _fitting(self, request: Request) -> None:
+        """Refuse an image that is not of the platform asked for. Raises: Invalid, NotFound."""
+        if request.version >= (1, 48) and (text := request.query_str("platform")):
+            self._images.resolve(request.params["name"], platform_of(text))
+
     async def history(self, request: Request) -> Response:
+        self._fitting(request)
         return JSON([
             {
                 "Comment": line.comment,
@@ -204,6 +225,11 @@ class ImageHandlers:
         name = request.params["name"]
         if not name.strip():
             raise Invalid("image name cannot be blank")
+        platforms = request.query_list("platforms") if request.version >= (1, 50) else ()
+        if len(platforms) > 1:
+            raise Invalid("multiple platforms is not supported")
+        for text in platforms:
+            self._images.resolve(name, platform_of(text))
         gone = await self._images.remove(
             name, force=request.query_bool("force"), noprune=request.query_bool("noprune")
         )

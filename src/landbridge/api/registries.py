@@ -15,9 +15,9 @@ from landbridge.api.request import Request
 from landbridge.api.response import JSON, Response, Stream
 from landbridge.api.router import Route
 from landbridge.engine.engine import Engine
-from landbridge.errors import Unsupported
 from landbridge.model.image import Headline, Message, Pushed
 from landbridge.registry.registries import Credentials, Distribution, is_login_for
+from landbridge.registry.search import FILTERS
 
 Object = dict[str, Any]
 
@@ -129,7 +129,14 @@ class RegistryHandlers:
         return JSON(distribution_view(found))
 
     async def search(self, request: Request) -> Response:
-        raise Unsupported("landbridge does not search registries: look for images on their own pages")
+        term, filters = request.query_str("term"), request.filters(FILTERS)
+        login = credentials_of(_decoded(request.header("x-registry-auth")))
+        found = await self._registries.search(term, request.query_int("limit", default=0), filters, login)
+        return JSON([
+            {"star_count": one.stars, "is_official": one.official, "name": one.name, "is_automated": one.automated,
+             "description": one.description}
+            for one in found
+        ])  # fmt: skip
 
 
 def _stream(messages: AsyncGenerator[Message, None]) -> Stream:

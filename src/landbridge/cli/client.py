@@ -281,9 +281,9 @@ class Client:
         """Send and finish. Raises: DaemonError, Unreachable."""
         return self.finish(self.send(method, path, query, body, **more), method, path)
 
-    def get(self, path: str, query: Query | None = None) -> Any:
+    def get(self, path: str, query: Query | None = None, *, headers: Mapping[str, str] | None = None) -> Any:
         """The decoded JSON answer of a GET."""
-        return self.call("GET", path, query).json()
+        return self.call("GET", path, query, headers=headers).json()
 
     def post(self, path: str, query: Query | None = None, body: Any = None) -> Any:
         """The decoded JSON answer of a POST; None when it has no body."""

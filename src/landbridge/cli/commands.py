@@ -111,6 +111,8 @@ COMMANDS: dict[str, Command] = {
     ),
     "login": Command("registry", "[OPTIONS] [SERVER]", 0, 1, "Log in to a registry"),
     "logout": Command("registry", "[SERVER]", 0, 1, "Log out of a registry"),
+    "search": Command("search", "[OPTIONS] TERM", 1, 1, "Look for images in a registry's index"),
+    "completion": Command("shells", "bash|zsh|fish", 1, 1, "Print the completion script of a shell"),
     "version": Command("system", "[OPTIONS]", 0, 0, "Show the versions of client and server"),
     "explain": Command("explain", "[OPTIONS] TARGET", 1, 1, "Tell which way packets take to a target, and why not"),
 }
@@ -135,7 +137,13 @@ OMITTED = {
         ("swarm", "service", "stack", "node", "config", "secret"),
         "swarm mode is out of scope; overlay networks need none here",
     ),
-    **dict.fromkeys(("context", "plugin", "manifest", "trust", "checkpoint", "search"), "it is not offered"),
+    "context": "one daemon is named by --host or LANDBRIDGE_HOST",
+    "plugin": "there are no plugins",
+    "manifest": "images are made elsewhere, their lists too",
+    "trust": "images are not signed here",
+    "checkpoint": "landbridge has no checkpoints",
+    "image build": "building images is out of scope; build elsewhere, then pull or load",
+    "volume update": "only cluster volumes can be updated, and there is no swarm",
 }
 
 SHORT: dict[str, str] = {
@@ -163,4 +171,4 @@ SHORT: dict[str, str] = {
     "volume remove": "volume rm",
 }  # fmt: skip
 
-COMMON = ("run", "exec", "ps", "pull", "push", "images", "login", "logout", "version", "info", "explain")
+COMMON = ("run", "exec", "ps", "pull", "push", "images", "login", "logout", "search", "version", "info", "explain")

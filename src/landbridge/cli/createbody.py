@@ -16,6 +16,7 @@ from landbridge.cli.values import (
     check_dns,
     check_dns_search,
     check_extra_host,
+    check_gpus,
     check_label,
     check_link,
     check_sysctl,
@@ -43,7 +44,7 @@ def checks(env: Mapping[str, str]) -> dict[str, Any]:
         "device-cgroup-rule": check_cgroup_rule, "device-read-bps": check_device_bytes,
         "device-read-iops": check_device_count, "device-write-bps": check_device_bytes,
         "device-write-iops": check_device_count, "dns": check_dns, "dns-search": check_dns_search,
-        "env": env_check(env), "label": check_label, "link": check_link, "memory-swap": swap_size,
+        "env": env_check(env), "gpus": check_gpus, "label": check_label, "link": check_link, "memory-swap": swap_size,
         "mount": check_mount, "network": check_network, "sysctl": check_sysctl, "ulimit": check_ulimit,
     }  # fmt: skip
 
@@ -194,8 +195,10 @@ def _devices(flags: Parsed) -> tuple[list[dict[str, str]], list[dict[str, Any]] 
             named.append(text)
         else:
             plain.append(device(text))
-    request = {"Driver": "cdi", "Count": 0, "DeviceIDs": named, "Capabilities": None, "Options": None}
-    return plain, [request] if named else None
+    requests: list[dict[str, Any]] = list(flags["gpus"])
+    if named:
+        requests.append({"Driver": "cdi", "Count": 0, "DeviceIDs": named, "Capabilities": None, "Options": None})
+    return plain, requests or None
 
 
 def _limits(flags: Parsed) -> dict[str, Any]:

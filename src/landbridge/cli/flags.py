@@ -19,15 +19,19 @@ REPEATED = ("list", "strings", "map", "filter", "ulimit", "mount", "network", "g
 
 
 class Flag:
-    """One flag: `--name`, `-short`, its kind, help text, default, and an alias that is not shown."""
+    """One flag: `--name`, `-short`, its kind, help text, default, and an alias that is not shown.
 
-    __slots__ = ("alias", "default", "help", "kind", "name", "short", "shown")
+    `refused` says why a flag of Docker's is read and not followed.
+    """
+
+    __slots__ = ("alias", "default", "help", "kind", "name", "refused", "short", "shown")
 
     def __init__(
-        self, name: str, short: str, kind: str, text: str, default: Any = None, *, alias: str = "", shown: bool = True
-    ) -> None:
+        self, name: str, short: str, kind: str, text: str, default: Any = None, *, alias: str = "", shown: bool = True,
+        refused: str = "",
+    ) -> None:  # fmt: skip
         self.name, self.short, self.kind, self.help, self.alias, self.shown = name, short, kind, text, alias, shown
-        self.default = default
+        self.default, self.refused = default, refused
 
     def initial(self) -> Any:
         """The value when the flag is not given; a fresh list for kinds that repeat."""
@@ -40,6 +44,11 @@ class Flag:
     def label(self) -> str:
         """As error messages name it: `-p, --publish`."""
         return f"-{self.short}, --{self.name}" if self.short else f"--{self.name}"
+
+
+def refused(name: str, kind: str, reason: str) -> Flag:
+    """A flag of Docker's that is left out: not in help, and an error when given."""
+    return Flag(name, "", kind, "", shown=False, refused=reason)
 
 
 HELP = Flag("help", "", "bool", "Print usage")

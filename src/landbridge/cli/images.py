@@ -9,6 +9,7 @@ from landbridge.cli.client import filters_text, quote
 from landbridge.cli.clock import local_text
 from landbridge.cli.flags import Flag
 from landbridge.cli.outcome import CommandError, DaemonError
+from landbridge.cli.platform import PLATFORM, platform_text
 from landbridge.cli.ps import FORMAT
 from landbridge.cli.reference import parse_reference
 from landbridge.cli.tables import Column, print_ids, print_rows, settings_format
@@ -111,9 +112,13 @@ def list_images(session: Session, flags: Parsed) -> None:
 def remove_images(session: Session, flags: Parsed) -> int:
     """Remove each image; prints what was untagged and deleted."""
     errors: list[DaemonError] = []
+    query = {
+        "force": flags["force"], "noprune": flags["no-prune"],
+        "platforms": [platform_text(one) for one in flags["platform"]],
+    }  # fmt: skip
     for name in flags.args:
         try:
-            removed = session.client.delete(image_path(name), {"force": flags["force"], "noprune": flags["no-prune"]})
+            removed = session.client.delete(image_path(name), query)
         except DaemonError as error:
             errors.append(error)
             continue
@@ -161,7 +166,7 @@ def history_columns(*, truncate: bool, human: bool) -> dict[str, Column]:
 
 
 def show_history(session: Session, flags: Parsed) -> None:
-    rows = session.client.get(image_path(flags.args[0], "/history"))
+    rows = session.client.get(image_path(flags.args[0], "/history"), {"platform": platform_text(flags["platform"])})
     truncate = not flags["no-trunc"]
     if flags["quiet"] and not flags["format"]:
         print_ids(session, (humanize.short_id(row["Id"]) if truncate else row["Id"] for row in rows))
@@ -178,6 +183,7 @@ COMMANDS = {
         (
             Flag("force", "f", "bool", "Remove the image whatever uses its name"),
             Flag("no-prune", "", "bool", "Keep parents without a name"),
+            Flag("platform", "", "strings", "Remove only this platform of the image: os[/arch[/variant]]"),
         ),
         remove_images,
     ),
@@ -187,6 +193,7 @@ COMMANDS = {
             FORMAT,
             Flag("human", "H", "bool", "Sizes and dates for people", default=True),
             NO_TRUNC,
+            PLATFORM,
             Flag("quiet", "q", "bool", "Show only ids"),
         ),
         show_history,

@@ -6,6 +6,7 @@ from landbridge.cli.client import quote
 from landbridge.cli.flags import Flag
 from landbridge.cli.jsontext import decode, encode, escape_html, indent
 from landbridge.cli.outcome import CommandError, DaemonError, ExitWith
+from landbridge.cli.platform import PLATFORM, platform_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ TYPES = ("config", "container", "image", "network", "node", "plugin", "secret", 
 def _get(session: Session, kind: str, name: str, flags: Parsed) -> str:
     path = KINDS[kind][0].format(quote(name, "/:@"))
     query = {"size": kind == "container" and flags.values.get("size", False)}
+    if platform := flags.values.get("platform"):
+        query = {"platform": platform_text(platform)}
     if kind == "network" and flags.values.get("verbose"):
         query = {"verbose": True}
     return session.client.call("GET", path, query).read().decode("utf-8", "replace").strip()
@@ -107,7 +110,7 @@ def inspect_any(session: Session, flags: Parsed) -> int:
 COMMANDS = {
     "inspect": ((FORMAT, SIZE, Flag("type", "", "string", "Only objects of this type")), inspect_any),
     "container inspect": ((FORMAT, SIZE), lambda session, flags: inspect_kind(session, flags, "container")),
-    "image inspect": ((FORMAT,), lambda session, flags: inspect_kind(session, flags, "image")),
+    "image inspect": ((FORMAT, PLATFORM), lambda session, flags: inspect_kind(session, flags, "image")),
     "network inspect": (
         (FORMAT, Flag("verbose", "v", "bool", "More detail for diagnosis")),
         lambda session, flags: inspect_kind(session, flags, "network"),

@@ -62,8 +62,8 @@ def find_command(words: list[str]) -> tuple[str, str, list[str]]:
     canonical = SHORT.get(typed, typed)
     if canonical in COMMANDS:
         return canonical, typed, rest
-    if first in OMITTED:
-        raise ExitWith(1, f"landbridge: '{first}' is left out on purpose: {OMITTED[first]}")
+    if reason := OMITTED.get(first) or OMITTED.get(typed):
+        raise ExitWith(1, f"landbridge: '{typed if typed in OMITTED else first}' is left out on purpose: {reason}")
     usage = f"\nUsage:  landbridge {first}\n" if first in GROUPS else ""
     where = f"landbridge {first}" if first in GROUPS else "landbridge"
     raise ExitWith(
@@ -90,6 +90,9 @@ def run_command(session: Session, canonical: str, words: list[str]) -> int:
 
         session.out(command_help(session, canonical, flags))
         return 0
+    refusals = [f'"--{flag.name}" {flag.refused}' for flag in flags if flag.refused and flag.name in parsed.given]
+    if refusals:
+        raise ExitWith(1, "\n".join(refusals))
     count = len(parsed.args)
     if count < command.low or (command.high is not None and count > command.high):
         raise ArgumentCount(arguments_wanted(command))
@@ -137,6 +140,11 @@ def dispatch(session: Session, argv: list[str]) -> int:
             from landbridge.cli.usage import program_help  # only when help is wanted
 
             session.out(program_help(GLOBAL_FLAGS))
+            return 0
+        if words[0] == "__complete":
+            from landbridge.cli.complete import complete  # only for the shell
+
+            complete(session, words[1:])
             return 0
         if words[0] == "help":
             words = [*words[1:], "--help"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landbridge.cli.flags import Flag
+from landbridge.cli.flags import Flag, refused
 
 DETACH_KEYS = Flag("detach-keys", "", "string", "Keys that leave the container running, like ctrl-p,ctrl-q")
 
@@ -97,6 +97,7 @@ LIMITS = (
     Flag("device-read-iops", "", "list", "Limit of reads per second: /dev/x:100"),
     Flag("device-write-bps", "", "list", "Limit of bytes written per second"),
     Flag("device-write-iops", "", "list", "Limit of writes per second"),
+    Flag("gpus", "", "gpu-request", "GPU devices to add: all, or a number of them"),
     Flag("ipc", "", "string", "IPC namespace: private, shareable, host, container:NAME"),
     Flag("isolation", "", "string", "Kept for scripts written for Docker"),
     Flag("kernel-memory", "", "bytes", "Ignored by current kernels"),
@@ -118,7 +119,16 @@ LIMITS = (
     Flag("uts", "", "string", "UTS namespace: host"),
 )
 
-CREATE_FLAGS = (*PROCESS, *NETWORK, *FILES, *LIMITS)
+_WINDOWS = "is only supported on a Docker daemon running on windows, but the Docker daemon is running on linux"
+REFUSED = (
+    refused("cpu-count", "int", _WINDOWS),
+    refused("cpu-percent", "int", _WINDOWS),
+    refused("io-maxbandwidth", "bytes", _WINDOWS),
+    refused("io-maxiops", "uint", _WINDOWS),
+    refused("use-api-socket", "bool", "is not offered: who gets the engine's socket is root here, so say it with -v"),
+)
+
+CREATE_FLAGS = (*PROCESS, *NETWORK, *FILES, *LIMITS, *REFUSED)
 RUN_FLAGS = (
     *CREATE_FLAGS,
     DETACH_KEYS,

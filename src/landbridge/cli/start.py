@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from landbridge.cli.flags import Flag
+from landbridge.cli.flags import Flag, refused
 from landbridge.cli.lifecycle import container_path
 from landbridge.cli.outcome import CommandError, DaemonError, ExitWith
 from landbridge.cli.runflags import DETACH_KEYS
@@ -11,6 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from landbridge.cli.flags import Parsed
     from landbridge.cli.session import Session
+
+
+_NO_CHECKPOINTS = "is not offered: landbridge has no checkpoints"
 
 
 def start(session: Session, flags: Parsed) -> int:
@@ -72,6 +75,8 @@ COMMANDS = {
             Flag("attach", "a", "bool", "Attach to the container's output"),
             DETACH_KEYS,
             Flag("interactive", "i", "bool", "Attach to the container's input"),
+            refused("checkpoint", "string", _NO_CHECKPOINTS),
+            refused("checkpoint-dir", "string", _NO_CHECKPOINTS),
         ),
         start,
     ),

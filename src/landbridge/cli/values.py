@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import _socket
 
-from landbridge.cli.quantities import integer, size
+from landbridge.cli.quantities import csv_fields, integer, size
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -201,3 +201,41 @@ def read_env_file(path: str, kind: str, env: Mapping[str, str] | None) -> list[s
         elif env is not None and name in env:
             found.append(f"{name}={env[name]}")
     return found
+
+
+def _gpu_count(text: str) -> int:
+    try:
+        return -1 if text == "all" else integer(text)
+    except ValueError:
+        raise ValueError(f'invalid count ({text}): value must be either "all" or an integer: invalid syntax') from None
+
+
+def check_gpus(text: str) -> dict[str, Any]:
+    """`all`, `2` or `device=0,driver=nvidia,count=…,capabilities=…,options=…` to a DeviceRequest."""
+    request: dict[str, Any] = {"Driver": "", "Count": 0, "DeviceIDs": None, "Capabilities": None, "Options": {}}
+    capabilities: list[str] = []
+    seen: set[str] = set()
+    for field in csv_fields(text):
+        key, equals, value = field.partition("=")
+        if key in seen:
+            raise ValueError(f"gpu request key '{key}' can be specified only once")
+        seen.add(key)
+        if not equals:
+            seen.add("count")
+            request["Count"] = _gpu_count(key)
+        elif key == "count":
+            request["Count"] = _gpu_count(value)
+        elif key == "driver":
+            request["Driver"] = value
+        elif key == "device":
+            request["DeviceIDs"] = value.split(",")
+        elif key == "capabilities":
+            capabilities = [one for one in value.split(",") if one != "gpu"]
+        elif key == "options":
+            request["Options"] = pairs(csv_fields(value))
+        else:
+            raise ValueError(f"unexpected key '{key}' in '{field}'")
+    if "count" not in seen and request["DeviceIDs"] is None:
+        request["Count"] = 1
+    request["Capabilities"] = [[*capabilities, "gpu"]]
+    return request

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from landbridge.cli.client import filters_text, quote
-from landbridge.cli.flags import Flag
+from landbridge.cli.flags import Flag, refused
 from landbridge.cli.humanize import natural_key
 from landbridge.cli.outcome import CommandError
 from landbridge.cli.ps import FORMAT
@@ -73,6 +73,13 @@ def remove_volumes(session: Session, flags: Parsed) -> int:
     return 1 if errors else 0
 
 
+_NO_CLUSTER = "is not offered: only a swarm has cluster volumes"
+_CLUSTER = (
+    ("availability", "string"), ("group", "string"), ("limit-bytes", "bytes"), ("required-bytes", "bytes"),
+    ("scope", "string"), ("secret", "map"), ("sharing", "string"), ("topology-preferred", "list"),
+    ("topology-required", "list"), ("type", "string"),
+)  # fmt: skip
+
 COMMANDS = {
     "volume create": (
         (
@@ -80,6 +87,7 @@ COMMANDS = {
             Flag("label", "", "list", "Set a label on the volume"),
             Flag("name", "", "string", "Name of the volume", shown=False),
             Flag("opt", "o", "map", "Set an option of the driver"),
+            *(refused(name, kind, _NO_CLUSTER) for name, kind in _CLUSTER),
         ),
         create_volume,
         {"label": check_label},
@@ -89,6 +97,7 @@ COMMANDS = {
             Flag("filter", "f", "filter", "Show only what matches (dangling=true, name=x, …)"),
             FORMAT,
             Flag("quiet", "q", "bool", "Show only names"),
+            refused("cluster", "bool", _NO_CLUSTER),
         ),
         list_volumes,
     ),

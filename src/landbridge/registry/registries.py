@@ -4,7 +4,7 @@ The work is in the modules beside this one (`pull`, `push`, `registry`, …); th
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from landbridge.errors import Internal, Invalid, LandbridgeError, NotFound, Unauthorized, Unavailable
@@ -26,9 +26,10 @@ from landbridge.registry.errors import AuthFailed, Refused
 from landbridge.registry.pull import ImagePuller
 from landbridge.registry.push import ImagePusher
 from landbridge.registry.repository import Repository
+from landbridge.registry.search import Found, Searcher, wanted
 from landbridge.registry.transfers import LayerTransfers
 
-__all__ = ["Credentials", "Distribution", "Login", "Registries", "is_login_for", "named"]
+__all__ = ["Credentials", "Distribution", "Found", "Login", "Registries", "is_login_for", "named"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Registries:
     ) -> None:
         insecure = parse_insecure(settings.insecure_registries)
         self._connector = Connector(http, insecure, [parse_mirror(one) for one in settings.registry_mirrors], sleep)
+        self._searcher = Searcher(http, insecure)
         self._host = parts.platform
         transfers = LayerTransfers(parts.shelf, parts.layers, most=settings.max_concurrent_downloads)
         self._puller = ImagePuller(parts, self._connector, transfers, blobs)
@@ -92,6 +94,12 @@ class Registries:
             )
         except Unavailable as error:
             raise Internal(error.message) from error
+
+    async def search(
+        self, term: str, limit: int, filters: Mapping[str, Sequence[str]], credentials: Credentials
+    ) -> list[Found]:
+        """Images whose names or descriptions hold `term`. Raises: Invalid, Internal."""
+        return await self._searcher.search(term, limit, wanted(filters), credentials)
 
     async def distribution(self, name: str, credentials: Credentials) -> Distribution:
         """What the registry has under a name.

@@ -37,6 +37,8 @@ ANSWERS: dict[tuple[str, str], tuple[int, Any]] = {
     ("GET", "/images/json"): (200, listings.images),
     ("GET", "/networks"): (200, listings.networks),
     ("GET", "/volumes"): (200, listings.volumes),
+    ("GET", "/images/img/history"): (200, []),
+    ("DELETE", "/images/img"): (200, [{"Untagged": "img:latest"}]),
     ("POST", "/auth"): (200, {"Status": "Login Succeeded"}),
     ("POST", "/images/create"): (200, PULL),
     ("POST", "/images/load"): (200, b'{"stream":"Loaded image: img:latest\\n"}\r\n'),
