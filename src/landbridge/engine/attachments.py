@@ -111,6 +111,7 @@ class Attachments:
         identity = ids.new_id()
         linked = network.driver == "bridge"
         six_too = network.enable_ipv6 and bridge_driver.has_ipv6(container.host.sysctls)
+        six_too = six_too and not options.switches_ipv6_off(config.driver_opts or {})
         four, gateway4 = self._address(network, config.ipam_config, 4) if linked and network.enable_ipv4 else ("", "")
         six, gateway6 = self._address(network, config.ipam_config, 6) if linked and six_too else ("", "")
         endpoint = Endpoint(
@@ -286,6 +287,15 @@ class Attachments:
         steps: list[Step] = [Routes(after=after, before=before)] if after != before else []
         steps += [step.inverse() for step in self._interface(endpoint, sandbox)]
         await self.apply.run_forgiving(steps)
+
+    async def right(self, owner: Container, sandbox: Sandbox) -> None:
+        """The default routes of a sandbox that stands, as they should be: programs in it may have had their own ideas.
+
+        Failures are logged; who starts a container again wants it to run.
+        """
+        after = gateways.routes(sandbox.path, self.state.endpoints_of(owner.id), self.state.networks.all())
+        if after.gateway4 or after.gateway6:
+            await self.apply.run_forgiving((Routes(after=after, before=after),))
 
     def _routes_around(self, endpoint: Endpoint, sandbox: Sandbox) -> tuple[RouteSpec, RouteSpec]:
         """The sandbox's default routes without and with an endpoint."""

@@ -51,6 +51,8 @@ class Stack:
             return owner, None
         if standing is None:
             await self.presence.open(owner, sandbox, undo)
+        elif owner.id == container.id:
+            await self.attachments.right(owner, sandbox)
         if owner.id == container.id:  # of an owner that is joined before it runs, ports and names stay unknown
             if not sandbox.published:
                 sandbox = await self.publish.publish(container, sandbox, undo)

@@ -106,6 +106,8 @@ def veth_spec(network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) 
     sysctls = [(f"net/ipv6/conf/{inner}/disable_ipv6", "0" if endpoint.ipv6 else "1")]
     if endpoint.ipv6:
         sysctls.append((f"net/ipv6/conf/{inner}/accept_ra", "0"))
+    if network.options.get(options.ANNOUNCEMENTS) == "0":
+        sysctls += [(f"net/ipv4/conf/{inner}/arp_notify", "0"), (f"net/ipv6/conf/{inner}/ndisc_notify", "0")]
     sysctls += options.sysctls(endpoint.config.driver_opts or {}, inner)
     return VethSpec(
         host_name=endpoint.host_name,

@@ -25,6 +25,8 @@ GATEWAY_MODE_6 = "com.docker.network.bridge.gateway_mode_ipv6"
 TRUSTED = "com.docker.network.bridge.trusted_host_interfaces"
 ENABLE_IPV4 = "com.docker.network.enable_ipv4"
 ENABLE_IPV6 = "com.docker.network.enable_ipv6"
+ANNOUNCEMENTS = "com.docker.network.advertise_addr_nmsgs"
+ANNOUNCED_EVERY = "com.docker.network.advertise_addr_ms"
 IFACE_PREFIX = "com.docker.network.container_iface_prefix"
 IFNAME = "com.docker.network.endpoint.ifname"
 SYSCTLS = "com.docker.network.endpoint.sysctls"
@@ -97,6 +99,11 @@ def sysctls(options: Mapping[str, str], ifname: str) -> tuple[tuple[str, str], .
     return tuple(found)
 
 
+def switches_ipv6_off(options: Mapping[str, str]) -> bool:
+    """Whether an attachment's own settings leave its interface no IPv6."""
+    return ("net/ipv6/conf/x/disable_ipv6", "1") in sysctls(options, "x")
+
+
 # What is refused.
 
 
@@ -113,6 +120,10 @@ def check(request: NetworkRequest) -> None:
         raise Invalid(f"invalid MTU number: {mtu}")
     if request.enable_ipv6 and 0 < int(mtu) < LEAST_MTU6:
         raise Invalid(f"invalid MTU number: {mtu} (IPv6 takes at least {LEAST_MTU6})")
+    for key, least, most in ((ANNOUNCEMENTS, 0, 3), (ANNOUNCED_EVERY, 100, 2000)):
+        text = given.get(key, str(least))
+        if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
+            raise _wrong(key, text, f"must be in the range {least} to {most}")
     for key in (NAME, IFACE_PREFIX):
         if key in given:
             _check_interface(key, given[key])

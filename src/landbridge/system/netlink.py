@@ -242,7 +242,14 @@ def _set_default(channel: Channel, family: int, gateway: str, ifname: str) -> No
     if gateway:
         body = rtnl.default_route(gateway, rtnl.link_index(_found(channel, ifname)))
         flags = nlwire.NLM_F_CREATE | nlwire.NLM_F_REPLACE
-        channel.ask(Request(f"default route via {gateway}", rtnl.RTM_NEWROUTE, body, flags))
+        request = Request(f"default route via {gateway}", rtnl.RTM_NEWROUTE, body, flags)
+        try:
+            channel.ask(request)
+        except NetlinkError as error:
+            if error.errno not in (errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH):
+                raise
+            # A program inside put the interface down; its network is the way out now.
+            channel.ask(_change(f"{ifname} up", rtnl.link_up(ifname)), request)
     else:
         # ESRCH (IPv4) and ENOENT (IPv6): there is none. The others: a kernel without this family.
         forgive = (errno.ESRCH, errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
