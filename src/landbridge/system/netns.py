@@ -20,9 +20,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
-from landbridge.errors import Conflict, Internal, NotFound
+from landbridge.errors import Conflict, Internal, Invalid, NotFound
 from landbridge.model.link import SandboxSpec
-from landbridge.system import sysctl
+from landbridge.system import runtime_errors, sysctl
 
 _OWN = "/proc/thread-self/ns/net"
 _IPROUTE2_DIRECTORIES = ("/run/netns", "/var/run/netns")
@@ -44,17 +44,28 @@ def create(spec: SandboxSpec) -> None:
     """Make a namespace, pin it at `spec.path`, bring its loopback up and write `spec.sysctls` in it.
 
     The parent directory is made if missing. All or nothing: a failure leaves no pin.
-    Raises: Conflict when a namespace is pinned there already, Internal, and what `sysctl.write` raises.
+    Raises: Conflict when a namespace is pinned there already, Internal, StartFailed for a setting of `spec`.
     """
     _claim(spec.path)
     try:
         with _fresh():
             _mount(_OWN, spec.path, _MS_BIND)
             _loopback_up()
-            sysctl.write_all(spec.sysctls)
+            for key, value in spec.sysctls:
+                _set(key, value)
     except BaseException:
         remove(spec.path)
         raise
+
+
+def _set(key: str, value: str) -> None:
+    """A setting its container's user asked for, refused in a runtime's words. Raises: StartFailed, Internal."""
+    try:
+        sysctl.write(key, value)
+    except NotFound as error:
+        raise runtime_errors.sysctl_failed(key, None, "no such file or directory") from error
+    except Invalid as error:
+        raise runtime_errors.sysctl_failed(key, value, "invalid argument") from error
 
 
 def remove(path: str) -> None:

@@ -14,6 +14,7 @@ UNCLEAR = 128
 
 _MISSING = re.compile(r"executable file [`'\"]?(?P<name>.*?)[`'\"]? not found in \$PATH")
 _CHDIR = re.compile(r"chdir [`'\"](?P<path>.*?)[`'\"]: (?P<reason>.*)")
+_SYSCTL = re.compile(r"(?P<verb>open|write)(?: to)? [`'\"]?(?P<path>/proc/sys/.*?)[`'\"]?: (?P<reason>.*)")
 _RUNC_PREFIX = re.compile(r"^(runc )?(create|exec|run|start) failed: |^unable to start container process: ")
 
 
@@ -25,6 +26,11 @@ def create_failed(message: str, program: str) -> StartFailed:
         f"runc create failed: unable to start container process: {detail}",
         exit_code=exit_code(detail),
     )
+
+
+def sysctl_failed(key: str, value: str | None, reason: str) -> StartFailed:
+    """The error of a start with a kernel setting there is not (`value` None), or whose value the kernel refuses."""
+    return create_failed(f"{'open' if value is None else 'write'} /proc/sys/{key}: {reason}", "")
 
 
 def exec_failed(message: str, program: str) -> StartFailed:
@@ -60,6 +66,8 @@ def describe(message: str, program: str) -> str:
         if text.endswith("Operation not permitted"):
             return f'exec: "{program}": is a directory: unknown: permission denied'
         return f'exec: "{program}": {text.removeprefix("open executable: ").lower()}: unknown'
+    if match := _SYSCTL.match(text):
+        return f"error during container init: {match['verb']} {match['path']}: {match['reason'].lower()}: unknown"
     if match := _CHDIR.match(text):
         return f'chdir to cwd ("{match["path"]}") set in config.json failed: {match["reason"].lower()}: unknown'
     return f"{text or 'the runtime failed without a word'}: unknown"
