@@ -8,7 +8,7 @@ from landbridge.engine.effects import Files, Machine, Roots, SpecFacts
 from landbridge.engine.presence import Presence
 from landbridge.engine.sharing import Sharing
 from landbridge.engine.state import State
-from landbridge.engine.validate_log import most_kept
+from landbridge.engine.validate_log import kept
 from landbridge.engine.volumes import Volumes
 from landbridge.images.images import Images
 from landbridge.model import ids
@@ -102,12 +102,15 @@ class Launch:
         spec = await self.apply.blocking(self._specify, container, owner, sandbox, tuple(lowers))
         assert isinstance(spec, dict)
         log = container.host.log_config
+        asked = kept(log)
         return CreateRequest(
             id=container.id,
             bundle=self.bundle(container.id),
             spec=spec,
             log_path="" if log.type == "none" else self.log_path(container.id),
-            log_size_max=most_kept(log),
+            log_size_max=asked.limit,
+            log_turn=asked.size,
+            log_files=asked.files,
             terminal=container.config.tty,
             stdin=container.config.open_stdin,
             # A terminal outlives its first visitor: detach and attach again (Docker ignores StdinOnce with a terminal).

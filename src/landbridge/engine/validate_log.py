@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from landbridge.errors import Invalid
 from landbridge.model.config import LogConfig
@@ -19,6 +20,7 @@ _UNKNOWN: Mapping[str, Callable[[str], str]] = {
     "local": lambda name: f"unknown log opt '{name}' for log driver local",
 }
 
+_ROOM = 256 * 1024
 _DEFAULTS = {"local": ("20m", 5)}  # what the driver keeps when nothing is said
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)*) ?([kKmMgGtTpP])?[iI]?[bB]?")
 _TRUE, _FALSE = "1 t T TRUE true True".split(), "0 f F FALSE false False".split()
@@ -39,16 +41,27 @@ def check_log(log: LogConfig) -> None:
     _check_rotation(options)
 
 
-def most_kept(log: LogConfig) -> int:
-    """Bytes a container's log may grow to; 0: without a bound.
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How much of a log is kept: `files` files of `size` bytes (0: one without a bound)."""
 
-    The monitor starts an empty file when the old one is full. Docker keeps ``max-file`` - 1 full ones beside it;
-    here one file has the size of all of them, and at the turn all of it goes. With ``max-file=1``, the default
-    of json-file, that is the same.
-    """
+    size: int
+    files: int
+
+    @property
+    def limit(self) -> int:
+        """What a single file may grow to before its monitor begins an empty one, whoever else does something about it.
+
+        With several files the engine turns them as they fill, a moment late; small sizes get room for that moment.
+        """
+        return self.size if self.files == 1 else max(self.size * self.files, _ROOM if self.size else 0)
+
+
+def kept(log: LogConfig) -> Kept:
+    """What a container's log options ask for; those of an unknown driver are the defaults."""
     driver, options = log.type or "json-file", log.config or {}
     size, files = _DEFAULTS.get(driver, ("", 1))
-    return _bytes(options.get("max-size", size)) * int(options.get("max-file", files))
+    return Kept(_bytes(options.get("max-size", size)), int(options.get("max-file", files)))
 
 
 def _bytes(text: str) -> int:

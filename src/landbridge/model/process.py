@@ -37,7 +37,8 @@ class CreateRequest:
     """A container to be made up to the moment before its program runs.
 
     `bundle` is a directory of this container's own (made when missing) that holds config.json and the monitor's
-    sockets. `log_path` empty keeps no log; `log_size_max` 0 is unlimited. `stdin` says whether input is kept
+    sockets. `log_path` empty keeps no log; at `log_size_max` bytes the monitor starts an empty one (0: never), at
+    `log_turn` the log is kept as an older one of `log_files` files. `stdin` says whether input is kept
     open for attachers, `stdin_once` whether the first attacher's end of input is the program's.
     """
 
@@ -46,6 +47,8 @@ class CreateRequest:
     spec: Mapping[str, Any]
     log_path: str = ""
     log_size_max: int = 0
+    log_turn: int = 0
+    log_files: int = 1
     terminal: bool = False
     stdin: bool = False
     stdin_once: bool = False

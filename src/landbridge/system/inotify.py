@@ -15,6 +15,7 @@ from landbridge.system.descriptors import read
 
 MODIFY, CLOSE_WRITE, MOVED_FROM, MOVED_TO, CREATE = 0x2, 0x8, 0x40, 0x80, 0x100
 DELETE, DELETE_SELF, MOVE_SELF = 0x200, 0x400, 0x800
+ONESHOT = 0x80000000  # the watch ends with its first event
 
 _HEADER = struct.Struct("iIII")
 
@@ -39,7 +40,7 @@ class Inotify:
 
     def add(self, path: str, mask: int) -> int:
         """Watch `path`. Raises: OSError, as the kernel says."""
-        watch: int = self._libc.inotify_add_watch(self.fd, os.fsencode(path), mask)
+        watch: int = self._libc.inotify_add_watch(self.fd, os.fsencode(path), ctypes.c_uint32(mask))
         if watch < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), path)

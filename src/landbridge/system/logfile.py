@@ -1,17 +1,18 @@
 """Reading a container's log: forwards, the last lines of a file of any size, and on as it grows.
 
 Records are lines; what is in them is the caller's `parse`. Memory is bounded by one block however long the log:
-the tail is found by reading blocks from the end. A log replaced by its writer (size limit) is noticed by its
-inode and read on from the new file's start, after the old one's rest.
+the tail is found by reading blocks from the end. Older parts of the log are in ``LOG.1``, ``LOG.2`` … (`logrotate`). A
+log replaced by its writer is noticed by its inode and read on from the next file's start, after the old one's rest.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
 from landbridge.errors import Internal
 from landbridge.model.process import LogEntry
 from landbridge.system import inotify
+from landbridge.system.logrotate import numbered
 
 Parse = Callable[[bytes], LogEntry | None]
 
@@ -24,20 +25,18 @@ _POLL_SECONDS = 1.0
 def entries(path: str, parse: Parse, *, tail: int | None = None, since: int = 0, until: int = 0) -> Iterator[LogEntry]:
     """The log's entries, oldest first: those at or after `since` and not after `until` (nanoseconds, 0 for no bound).
 
-    `tail` keeps the last so many lines of the file (a line in parts counts once); None is all. A missing file is empty.
+    `tail` keeps the last so many lines of the log (a line in parts counts once); None is all. A missing file is empty.
     """
+    fds = _open_all(path)
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return
-    try:
-        start = 0 if tail is None else _tail_offset(fd, tail, parse)
-        for _, line in _lines(fd, start):
-            entry = parse(line)
-            if entry and _wanted(entry, since, until):
-                yield entry
+        for fd, start in _starts(fds, tail, parse):
+            for _, line in _lines(fd, start):
+                entry = parse(line)
+                if entry and _wanted(entry, since, until):
+                    yield entry
     finally:
-        os.close(fd)
+        for fd in fds:
+            os.close(fd)
 
 
 async def follow(
@@ -73,9 +72,18 @@ async def follow(
 async def _growing(
     path: str, parse: Parse, tail: int | None, over: "asyncio.Future[object]", watcher: inotify.Inotify | None
 ) -> AsyncIterator[bytes]:
-    fd, offset = _open(path), 0
-    if fd is not None and tail is not None:
-        offset = _tail_offset(fd, tail, parse)
+    fds = _open_all(path)
+    fd, offset = (fds[0] if fds else None), 0
+    try:
+        for one, start in _starts(fds, tail, parse):
+            if one == fd:
+                offset = start
+                continue
+            for _, line in _lines(one, start):
+                yield line
+    finally:
+        for one in fds[1:]:
+            os.close(one)
     try:
         while True:
             # Both asked before reading: what was written until then must not be missed.
@@ -84,7 +92,7 @@ async def _growing(
                 for after, line in _lines(fd, offset):
                     offset = after
                     yield line
-            if replaced and (new := _open(path)) is not None:
+            if replaced and (new := _next(path, fd)) is not None:
                 if fd is not None:
                     os.close(fd)
                 fd, offset = new, 0
@@ -140,21 +148,38 @@ def _lines(fd: int, start: int) -> Iterator[tuple[int, bytes]]:
             position, rest = position + len(rest), b""
 
 
-def _tail_offset(fd: int, count: int, parse: Parse) -> int:
-    """Where the last `count` lines begin; records in parts belong to the line they end in, at the end of the log
-    to one that has no end."""
+def _starts(fds: Sequence[int], tail: int | None, parse: Parse) -> Sequence[tuple[int, int]]:
+    """Where to read the files from (newest first), oldest first, for the last `tail` lines of them all.
+
+    Records in parts belong to the line they end in, at the end of the log to one that has no end.
+    """
+    if tail is None:
+        return [(fd, 0) for fd in reversed(fds)]
+    starts: list[tuple[int, int]] = []
+    found = 0
+    for fd in fds:
+        offset, found, enough = _tail_offset(fd, tail, found, parse)
+        starts.append((fd, offset))
+        if enough:
+            break
+    return starts[::-1]
+
+
+def _tail_offset(fd: int, count: int, found: int, parse: Parse) -> tuple[int, int, bool]:
+    """Where the last `count` lines begin when `found` of them are in newer files; how many there are then, and whether
+    that is all."""
     size = os.fstat(fd).st_size
     if count <= 0:
-        return size
-    offset, found = size, 0
+        return size, 0, True
+    offset = size
     for start, line in _lines_backwards(fd, size):
         entry = parse(line)
         if entry and (not entry.partial or not found):
             if found == count:
-                break
+                return offset, found, True
             found += 1
         offset = start
-    return offset
+    return offset, found, False
 
 
 def _lines_backwards(fd: int, size: int) -> Iterator[tuple[int, bytes]]:
@@ -188,9 +213,39 @@ def _open(path: str) -> int | None:
         return None
 
 
+def _open_all(path: str) -> list[int]:
+    """The log's files, newest first, each once: in the middle of a turn one has two names."""
+    fds: list[int] = []
+    seen: set[int] = set()
+    number = 0
+    while (fd := _open(numbered(path, number))) is not None:
+        inode = os.fstat(fd).st_ino
+        if inode in seen:
+            os.close(fd)
+        else:
+            seen.add(inode)
+            fds.append(fd)
+        number += 1
+    return fds
+
+
 def _replaced(path: str, fd: int) -> bool:
     try:
         now = os.stat(path)
     except FileNotFoundError:
         return False
     return now.st_ino != os.fstat(fd).st_ino
+
+
+def _next(path: str, fd: int | None) -> int | None:
+    """The file after the one being read; the oldest there is when that one has gone. None: there is none."""
+    if fd is None:
+        return _open(path)
+    inode = os.fstat(fd).st_ino
+    fds = _open_all(path)
+    inodes = [os.fstat(one).st_ino for one in fds]
+    wanted = inodes.index(inode) - 1 if inode in inodes else len(fds) - 1
+    for index, one in enumerate(fds):
+        if index != wanted:
+            os.close(one)
+    return fds[wanted] if wanted >= 0 else None

@@ -16,7 +16,7 @@ from landbridge.system.descriptors import read
 from landbridge.system.processes import Process, spawn
 
 # What conmon and the runtime leave in a bundle; a stale socket or FIFO would stop the next start.
-_LEFTOVERS = ("attach", "ctl", "winsz", "pid", "oci-log", "oom", "config.json", "resources.json")
+_LEFTOVERS = ("attach", "ctl", "winsz", "pid", "oci-log", "oom", "config.json", "resources.json", "log.json")
 
 
 class Refused(Exception):

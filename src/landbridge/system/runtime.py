@@ -12,7 +12,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from landbridge.system.cgroups import Cgroups
 from landbridge.system.descriptors import read_all
 from landbridge.system.execs import ExecProcess, start_exec
 from landbridge.system.filter_cache import FilterCache, filtered
+from landbridge.system.logrotate import LogRotation, Rotated
 from landbridge.system.processes import Process, spawn
 
 # Docker's code for a process whose end nobody saw.
@@ -52,6 +53,7 @@ class Runtime:
         self._exits = Path(root, "exits")
         self._filters = FilterCache(Path(root, "filters"), version=f"{choice.name} {choice.version}")
         self._live: dict[str, _Live] = {}
+        self._rotation = LogRotation()
 
     async def create(self, request: CreateRequest) -> Created:
         """Make the container up to the moment before its program runs.
@@ -104,6 +106,7 @@ class Runtime:
         except monitor.Refused as refusal:
             raise runtime_errors.create_failed(str(refusal), program) from None
         self._live[request.id] = _Live(bundle, program, str(spec["linux"]["cgroupsPath"]), conmon, _watch(pid))
+        self._keep_log(request.id, bundle)
         return Created(pid=pid, conmon_pid=conmon.pid)
 
     async def start(self, container: str) -> None:
@@ -146,6 +149,8 @@ class Runtime:
         program = str((spec.get("process", {}).get("args") or [""])[0])
         cgroup = str(spec.get("linux", {}).get("cgroupsPath", ""))
         self._live[container] = _Live(Path(bundle), program, cgroup, conmon, init)
+        if conmon is not None:
+            self._keep_log(container, Path(bundle))
         return conmon is not None or init is not None
 
     def kill(self, container: str, signum: int) -> None:
@@ -202,6 +207,7 @@ class Runtime:
 
     async def delete(self, container: str) -> None:
         """Kill what still runs and remove every trace of the container's process. Twice is no error."""
+        self._rotation.unwatch(container)
         live = self._live.get(container)
         if live is None or not await self._remove_ended(container, live):
             await self._try("delete", "--force", container)  # fails when there is nothing left to delete
@@ -232,6 +238,7 @@ class Runtime:
 
     def close(self) -> None:
         """Stop watching; the containers go on."""
+        self._rotation.close()
         for live in self._live.values():
             for process in (live.conmon, live.init):
                 if process:
@@ -250,6 +257,16 @@ class Runtime:
         monitor.sweep(bundle)
         (self._exits / request.id).unlink(missing_ok=True)
         (bundle / "config.json").write_text(json.dumps(spec))
+        if request.log_path and request.log_turn and request.log_files > 1:
+            asked = Rotated(request.log_path, str(bundle / "ctl"), request.log_turn, request.log_files)
+            (bundle / "log.json").write_text(json.dumps(asdict(asked)))
+
+    def _keep_log(self, container: str, bundle: Path) -> None:
+        """Turn the container's log, if it is to be in several files; a later daemon reads the same note."""
+        try:
+            self._rotation.watch(container, Rotated(**json.loads((bundle / "log.json").read_text())))
+        except FileNotFoundError:
+            pass  # one file is its monitor's business
 
     async def _run(self, *arguments: str) -> None:
         """Run the runtime to its end. Raises: Internal with its last words."""

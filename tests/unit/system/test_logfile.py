@@ -32,13 +32,20 @@ def times(path: Path, **bounds: int) -> list[int]:
     lines=st.lists(st.tuples(st.sampled_from("FFP"), st.integers(0, 70_000)), max_size=12),
     count=st.integers(0, 14),
     unfinished=st.booleans(),
+    cuts=st.lists(st.integers(0, 12), max_size=3),
 )
 def test_the_tail_is_what_reading_everything_gives(
-    tmp_path_factory: pytest.TempPathFactory, *, lines: list[tuple[str, int]], count: int, unfinished: bool
-) -> None:
+    tmp_path_factory: pytest.TempPathFactory, *, lines: list[tuple[str, int]], count: int, unfinished: bool,
+    cuts: list[int],
+) -> None:  # fmt: skip
+    """Also of a log that was turned at `cuts`."""
     path = tmp_path_factory.mktemp("log") / "log"
-    whole = b"".join(record(number, "y" * length, tag) for number, (tag, length) in enumerate(lines))
-    path.write_bytes(whole + (b"99 F cut o" if unfinished else b""))
+    records = [record(number, "y" * length, tag) for number, (tag, length) in enumerate(lines)]
+    bounds = [0, *sorted(min(cut, len(records)) for cut in cuts), len(records)]
+    for number, (start, end) in enumerate(zip(bounds[-2::-1], bounds[:0:-1], strict=True)):
+        Path(f"{path}.{number}" if number else path).write_bytes(b"".join(records[start:end]))
+    with path.open("ab") as newest:
+        newest.write(b"99 F cut o" if unfinished else b"")
     # What the program has not ended with a newline is a line, too.
     ends = [number for number, (tag, _) in enumerate(lines) if tag == "F" or number == len(lines) - 1]
     # The last `count` lines: from behind the end of the line before them.
