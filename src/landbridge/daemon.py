@@ -187,7 +187,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         state=state, stack=stack, runtime=runtime, launch=launch, hub=hub, events=events, waits=waits, locks=locks
     )
     limits = Facts(
-        cpus=host.cpus, memory=host.memory, runtimes=(choice.name,), cgroup_version=facts.cgroup_version,
+        cpus=host.cpus, memory=host.memory, runtimes=choice.names, cgroup_version=facts.cgroup_version,
         blkio_weight=groups.weighs_io(),
     )  # fmt: skip
     containers = Containers(state=state, lifecycle=lifecycle, images=images, volumes=volumes, facts=limits)

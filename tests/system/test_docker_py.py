@@ -303,6 +303,41 @@ def test_attach_socket_and_interactive_exec(api: docker.DockerClient) -> None:
     assert (code, out, err) == (0, b"o\n", b"e\n")
 
 
+def test_an_old_client_sees_what_an_image_was_committed_from(lab: Lab, api: docker.DockerClient) -> None:
+    made = sleeper(api, environment={"A": "b"})
+    image = made.commit("py/kept", changes=["CMD true"]).id
+    try:
+        for version, expected in (("1.44", True), ("1.45", False)):
+            client = docker.APIClient(base_url=f"unix://{lab.socket}", version=version)
+            shown = client.inspect_image(image)
+            client.close()
+            assert ("Container" in shown, "ContainerConfig" in shown) == (expected, expected)
+            if expected:
+                assert shown["Container"] == made.id and shown["ContainerConfig"]["Cmd"] == ["sleep", "1000"]
+                assert shown["ContainerConfig"]["Image"] == "busybox" and "A=b" in shown["ContainerConfig"]["Env"]
+    finally:
+        api.images.remove(image, force=True)
+
+
+def test_a_commit_of_what_ends_meanwhile(api: docker.DockerClient) -> None:
+    for number in range(10):
+        made = api.containers.run("busybox", f"usleep {number * 700}", detach=True)
+        image = made.commit()
+        assert api.containers.get(made.id).status != "paused"
+        api.images.remove(image.id)
+
+
+def test_dockers_names_of_its_runtime_mean_ours(api: docker.DockerClient) -> None:
+    assert {"runc", api.info()["DefaultRuntime"]} <= set(api.info()["Runtimes"])
+    for name in ("runc", "io.containerd.runc.v2"):
+        made = sleeper(api, runtime=name)
+        assert made.attrs["HostConfig"]["Runtime"] == name
+    low = api.api.create_container("busybox", "true", runtime="runc")  # beside HostConfig, not in it
+    assert api.api.inspect_container(low)["HostConfig"]["Runtime"] == "runc"
+    with pytest.raises(APIError, match="unknown or invalid runtime name: nosuch"):
+        sleeper(api, runtime="nosuch")
+
+
 def test_errors_have_dockers_status(api: docker.DockerClient) -> None:
     for status, call in (
         (404, lambda: api.api.inspect_container("nobody")),

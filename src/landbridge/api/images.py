@@ -13,7 +13,6 @@ from landbridge.api.router import Route
 from landbridge.api.schema import encode
 from landbridge.engine.engine import Engine
 from landbridge.errors import Invalid, LandbridgeError, Unsupported
-from landbridge.model.config import Config
 from landbridge.model.image import Image, ImageView, Progress, Removed
 from landbridge.model.stamp import ZERO, format_ns, parse_ns
 
@@ -107,7 +106,9 @@ def inspect_view(view: ImageView, lowers: tuple[str, ...], version: Version) -> 
         "Metadata": {"LastTagTime": view.last_tagged or format_ns(ZERO)},
     }
     if version < (1, 45):
-        shown["ContainerConfig"] = encode(Config()) | {"Labels": None}
+        ran = image.container_config
+        shown |= {"Container": image.container} if image.container else {}
+        shown["ContainerConfig"] = encode(ran) | {"Labels": dict(ran.labels) or None}
     if image.variant:
         shown["Variant"] = image.variant
     if image.os_version:

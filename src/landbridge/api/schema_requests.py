@@ -27,6 +27,8 @@ def create_request(document: Object, name: str) -> Request:
         raise Invalid("config cannot be empty in order to create a container")
     config = decode(Config, document, "Config")
     host = decode(HostConfig, _object(document, "HostConfig"), "HostConfig")
+    if not host.runtime:  # docker-py's place for it
+        host = replace(host, runtime=_text(document, "Runtime", "Config"))
     host = replace(host, console_size=host.console_size or (0, 0), port_bindings=with_any_port(host.port_bindings))
     return Request(name=name, config=config, host=host, endpoints=endpoints(_object(document, "NetworkingConfig")))
 

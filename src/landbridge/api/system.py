@@ -44,7 +44,7 @@ def version_view(facts: Facts) -> Object:
             },
             {"Name": "landbridge", "Version": __version__, "Details": {"GitCommit": facts.commit}},
             {
-                "Name": facts.runtime,
+                "Name": facts.runtimes[0],
                 "Version": facts.runtime_version,
                 "Details": {"GitCommit": "", "Reason": facts.runtime_reason},
             },
@@ -105,8 +105,8 @@ def info_view(facts: Facts) -> Object:
         "Labels": list(facts.settings.labels),
         "ExperimentalBuild": False,
         "ServerVersion": SERVER_VERSION,
-        "Runtimes": {facts.runtime: {"path": facts.runtime_path}},
-        "DefaultRuntime": facts.runtime,
+        "Runtimes": {name: {"path": facts.runtime_path} for name in facts.runtimes},
+        "DefaultRuntime": facts.runtimes[0],
         "Swarm": {
             "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": False, "Error": "",
             "RemoteManagers": None,

@@ -1,7 +1,7 @@
 """What containers hold: changes, export, sizes, images made of them (``diff``, ``export``, ``ps -s``, ``commit``)."""
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
 from landbridge.engine.apply import Apply
@@ -115,9 +115,7 @@ class Contents:
         container = self.state.container(request.container)
         if container.state.phase in (Phase.DEAD, Phase.REMOVING):
             raise Conflict(f"You cannot commit container {container.id} which is {container.state.phase.value.title()}")
-        paused = request.pause and container.state.phase is Phase.RUNNING
-        if paused:
-            await self.lifecycle.pause(container.id)
+        paused = request.pause and container.state.phase is Phase.RUNNING and await self._pause(container)
         try:
             identity = await self.images.commit(
                 Commit(
@@ -132,7 +130,16 @@ class Contents:
             return identity
         finally:
             if paused:
-                await self.lifecycle.unpause(container.id)
+                with suppress(Conflict):  # its process may have been at its end when it froze
+                    await self.lifecycle.unpause(container.id)
+
+    async def _pause(self, container: Container) -> bool:
+        """Freeze it for a copy; false when it ended first, which is as still."""
+        try:
+            await self.lifecycle.pause(container.id)
+        except Conflict:
+            return False
+        return True
 
     def _parent(self, container: Container) -> Image | None:
         try:

@@ -62,7 +62,7 @@ class Facts:
     descriptors: int
     tasks: int
     time: int
-    runtime: str
+    runtimes: tuple[str, ...]
     runtime_path: str
     runtime_version: str
     runtime_reason: str
@@ -111,7 +111,7 @@ class Info:
             descriptors=len(os.listdir("/proc/self/fd")),
             tasks=len(asyncio.all_tasks()),
             time=time.time_ns(),
-            runtime=self._choice.name,
+            runtimes=self._choice.names,
             runtime_path=self._choice.path,
             runtime_version=self._choice.version,
             runtime_reason=self._choice.reason,

@@ -149,9 +149,14 @@ class Networks:
     ) -> tuple[IpamPool, ...]:
         """Pools with subnet and gateway each, the engine's choice where the user made none."""
         taken = self.taken()
-        given = [pool for pool in request.pools if pool.subnet and (enable6 if ":" in pool.subnet else enable4)]
         chosen: list[IpamPool] = []
-        for pool in given:
+        idle: list[IpamPool] = []
+        for pool in request.pools:
+            if not pool.subnet:
+                continue
+            if not (enable6 if ":" in pool.subnet else enable4):
+                idle.append(pool)
+                continue
             subnet = ip_network(pool.subnet)
             if subnet.prefixlen and subnet.network_address.is_unspecified:  # "any of this size", as in Docker 28
                 subnet = self.any_subnet(subnet.version, taken, routed, size=subnet.prefixlen)
@@ -164,7 +169,7 @@ class Networks:
                 subnet = self.any_subnet(version, taken, routed)
                 taken.append(subnet)
                 chosen.append(IpamPool(subnet=str(subnet), chosen=True))
-        return tuple(self._with_gateway(pool, request) for pool in chosen)
+        return (*idle, *(self._with_gateway(pool, request) for pool in chosen))
 
     @staticmethod
     def _with_gateway(pool: IpamPool, request: NetworkRequest) -> IpamPool:
@@ -176,7 +181,7 @@ class Networks:
     def taken(self) -> list[Subnet]:
         """Subnets of all networks; what a template says is taken by nobody yet."""
         real = [network for network in self.state.networks if not network.config_only]
-        return [ip_network(pool.subnet) for network in real for pool in network.pools if pool.subnet]
+        return [ip_network(pool.subnet) for network in real for pool in network.live_pools]
 
     def any_subnet(
         self, version: int, taken: Sequence[Subnet], routed: Sequence[Subnet], *, size: int = 0

@@ -148,7 +148,7 @@ class Presence:
         if self.settings.host_gateway_ips:
             return self.settings.host_gateway_ips
         network = self.state.networks.by_name("bridge")
-        return tuple(pool.gateway for pool in network.pools) if network else ()
+        return tuple(pool.gateway for pool in network.live_pools) if network else ()
 
     def resolv_conf(self, owner: Container) -> str:
         """The text of /etc/resolv.conf for the kind of networks the owner has now."""

@@ -8,7 +8,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 
 from landbridge.errors import Invalid, NotFound
 from landbridge.images.effects import EmitImage, Layers, Users
@@ -229,7 +228,7 @@ class Images:
         """
         reference = parse_repo_tag(repo, tag) if repo else None
         wanted = completed_config(commit.config, apply_changes(config or commit.config, changes))
-        identity = await self._maker.from_container(replace(commit, config=wanted))
+        identity = await self._maker.from_container(commit, wanted)
         if reference:
             self._names.give(reference, identity)
         return identity

@@ -24,7 +24,7 @@ EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ac
 class Commit:
     """What ``docker commit`` is told. `upper` is the container's overlay upper directory, `parent` its image.
 
-    `config` is complete: the container's with what the request changes (`Images.commit` merges them).
+    `config` is the container's own.
     """
 
     upper: str
@@ -76,8 +76,8 @@ class ImageMaker:
         )
         return await self._keep(staged, raw)
 
-    async def from_container(self, commit: Commit) -> str:
-        """The container's image with what the container changed on top; returns the new image's id."""
+    async def from_container(self, commit: Commit, config: Config) -> str:
+        """The container's image with what the container changed on top, and `config`; returns the new image's id."""
         created = format_ns(self._clock())
         staged = await asyncio.to_thread(self._stage_upper, commit.upper)
         parent = commit.parent
@@ -90,7 +90,7 @@ class ImageMaker:
             empty_layer=empty,
         )
         raw = render_image(
-            config=commit.config,
+            config=config,
             diff_ids=(parent.diff_ids if parent else ()) + (() if empty else (staged.diff_id,)),
             history=(*(parent.history if parent else ()), line),
             created=created,
@@ -100,6 +100,7 @@ class ImageMaker:
             author=commit.author,
             comment=commit.comment,
             container=commit.container,
+            container_config=commit.config,
             docker_version=self._version,
         )
         return await self._keep(staged, raw, parent)

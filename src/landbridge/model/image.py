@@ -21,6 +21,7 @@ class Image:
 
     `raw` is the configuration document as it came, kept so that `save` gives back the same digest. `size` is
     the sum of the layers' sizes. `created` is as written in the document (RFC 3339), empty when it has none.
+    `container` and `container_config` are of the container it was committed from.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Image:
     comment: str = ""
     parent: str = ""
     container: str = ""
+    container_config: Config = field(default_factory=Config)
     history: tuple[History, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     docker_version: str = ""

@@ -80,6 +80,11 @@ class Network:
         """True when names on this network resolve: every user-defined network (Docker's rule), others if told to."""
         return self.name not in PREDEFINED or self.options.get(NAMES) == "true"
 
+    @property
+    def live_pools(self) -> tuple[IpamPool, ...]:
+        """The pools in use: those of a family that is not enabled are kept for the record (Docker shows them)."""
+        return tuple(pool for pool in self.pools if (self.enable_ipv6 if ":" in pool.subnet else self.enable_ipv4))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:

@@ -116,6 +116,11 @@ class RuntimeChoice:
     reason: str
     mounted: str = ""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What a request may call it, its own name first: there is one, and Docker's names for its one mean it too."""
+        return tuple(dict.fromkeys((self.name, "runc", "io.containerd.runc.v2")))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlkioEntry:

@@ -34,7 +34,7 @@ class BridgeDriver:
 def host_addresses(network: Network) -> tuple[str, ...]:
     """What the host is called on the network, in CIDR form: the gateways of the pools, where it is the gateway."""
     addresses = []
-    for pool in network.pools:
+    for pool in network.live_pools:
         six = ":" in pool.subnet
         inhibited = not six and options.flag(network.options, options.INHIBIT_IPV4, default=False)
         if pool.gateway and not inhibited and options.mode(network, six=six) != "isolated":

@@ -197,7 +197,7 @@ def network_elements(network: Network) -> tuple[Element, ...]:
         found.append(Element("same_network", f"{name} . {name}"))
     else:
         found.append(Element("closed", name))
-    for pool in network.pools:
+    for pool in network.live_pools:
         found.append(Element("subnets6" if ":" in pool.subnet else "subnets", f"{pool.subnet} . {name}"))
     if network.internal:
         found.append(Element("internal", name))

@@ -160,6 +160,7 @@ def parse_image(raw: bytes, *, size: int = 0) -> Image:
         author=_text(document, "author"),
         comment=_text(document, "comment"),
         container=_text(document, "container"),
+        container_config=parse_config(_mapping(document, "container_config") or {}),
         history=tuple(_parse_history(x) for x in (history if isinstance(history, list) else ()) if isinstance(x, dict)),
         labels=config.labels,
         docker_version=_text(document, "docker_version"),
@@ -196,6 +197,7 @@ def render_image(
     author: str = "",
     comment: str = "",
     container: str = "",
+    container_config: Config | None = None,
     docker_version: str = "",
 ) -> bytes:
     """A new configuration document; `parse_image` of it gives the image."""
@@ -211,6 +213,8 @@ def render_image(
     }
     document: dict[str, Any] = {key: value for key, value in texts.items() if value}
     document["config"] = render_config(config)
+    if container_config is not None:
+        document["container_config"] = render_config(container_config)
     document["history"] = [_render_history(item) for item in history]
     document["rootfs"] = {"type": "layers", "diff_ids": list(diff_ids)}
     return json.dumps(document, separators=(",", ":"), sort_keys=True).encode()

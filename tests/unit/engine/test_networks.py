@@ -6,6 +6,7 @@ import pytest
 
 from landbridge.engine.presence import HOST_NAME
 from landbridge.errors import Conflict, Forbidden, Internal, Invalid, LandbridgeError, NotFound
+from landbridge.model.config import EndpointConfig, EndpointIpam
 from landbridge.model.link import BridgeSpec, RouteFact
 from landbridge.model.network import IpamPool, NetworkRequest
 from landbridge.network import options
@@ -36,6 +37,20 @@ async def test_both_families_are_chosen(rig: Rig) -> None:
     only = await rig.network("six", enable_ipv4=False, enable_ipv6=True)
     assert [pool.subnet.partition(":")[1] for pool in only.pools] == [":"]
     assert only.pools[0].subnet != pools[1].subnet
+
+
+@engine_test
+async def test_a_pool_of_a_family_left_off_is_shown_and_not_used(rig: Rig) -> None:
+    six = IpamPool(subnet="2001:db8:7::/64")
+    made = await rig.networks.create(NetworkRequest(name="net", pools=(six,)))
+    assert [pool.subnet for pool in made.pools] == [six.subnet, "172.18.0.0/20"] and made.pools[0].gateway == ""
+    assert rig.kernel.bridges[made.bridge].addresses == ("172.18.0.1/20",)
+    # An address in it may be asked for, and nobody gets one; nor is the subnet taken.
+    config = EndpointConfig(network="net", ipam_config=EndpointIpam(ipv6_address="2001:db8:7::9"))
+    container = await rig.run("web", net="net", endpoints=(config,))
+    [endpoint] = rig.state.endpoints_of(container.id)
+    assert (endpoint.ipv4, endpoint.ipv6) == ("172.18.0.2/20", "")
+    await rig.networks.create(NetworkRequest(name="other", pools=(six,), enable_ipv6=True))
 
 
 @pytest.mark.parametrize(
