@@ -28,7 +28,7 @@ def meeting(networks: Iterable[Network], routes: Iterable[RouteFact]) -> Iterato
         if not destination.prefixlen or route.device in own or destination.is_link_local:
             continue
         for network in networks:
-            subnets = [ip_network(pool.subnet) for pool in network.pools if pool.subnet and not network.config_only]
+            subnets = [ip_network(pool.subnet) for pool in network.live_pools if not network.config_only]
             if any(ipam.overlaps(subnet, destination) for subnet in subnets):
                 yield network, route
 
