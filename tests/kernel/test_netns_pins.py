@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from landbridge.errors import Conflict, Invalid, NotFound
+from landbridge.errors import Conflict, NotFound, StartFailed
 from landbridge.model.link import SandboxSpec
 from landbridge.system import netns, sysctl
 from landbridge.system.netlink import Netlink
@@ -97,9 +97,13 @@ def test_a_plain_file_left_by_a_crash_is_no_sandbox_and_is_taken_over(pin: str) 
 
 
 def test_a_refused_setting_leaves_nothing(pin: str) -> None:
-    for bad, kind in ((("net/ipv4/nothing", "1"), NotFound), ((FORWARD, "many"), Invalid)):
-        with pytest.raises(kind):
+    for bad, said, code in (
+        (("net/ipv4/nothing", "1"), "open /proc/sys/net/ipv4/nothing: no such file or directory: unknown", 127),
+        ((FORWARD, "many"), f"write /proc/sys/{FORWARD}: invalid argument: unknown", 128),
+    ):
+        with pytest.raises(StartFailed, match=f"error during container init: {said}$") as caught:
             netns.create(SandboxSpec(path=pin, sysctls=((FORWARD, "1"), bad)))
+        assert caught.value.exit_code == code
         assert not os.path.lexists(pin)
 
 
