@@ -213,7 +213,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         updates=Updates(state, lifecycle, limits),
         prune=Prune(state, containers, networks, contents, events),
         disk=Disk(state, images, volumes, contents),
-        explain=Explain(state, apply, listening),
+        explain=Explain(state, apply, attachments, presence, listening),
     )
     reconcile = Reconcile(state, apply, attachments, lifecycle, settings)
     return Daemon(

@@ -14,7 +14,7 @@ class LandbridgeHandlers:
         return [Route("GET", "/landbridge/explain", self.explain)]
 
     async def explain(self, request: Request) -> Response:
-        found = await self._engine.explain.target(request.query_str("target"))
+        found = await self._engine.explain.target(request.query_str("target"), request.query_str("from"))
         return JSON({
             "hops": [{"what": hop.what, "detail": hop.detail} for hop in found.hops],
             "reachable": found.reachable,

@@ -22,8 +22,9 @@ ARROW = " → "
 GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 
 
-def _ask(session: Session, target: str) -> str:
-    return session.client.call("GET", "/landbridge/explain", {"target": target}).read().decode()
+def _ask(session: Session, target: str, sender: str = "") -> str:
+    query = {"target": target, **({"from": sender} if sender else {})}
+    return session.client.call("GET", "/landbridge/explain", query).read().decode()
 
 
 def _published(session: Session, target: str) -> list[str]:
@@ -75,7 +76,8 @@ def _print(session: Session, answer: dict[str, Any]) -> None:
 
 def explain(session: Session, flags: Parsed) -> int:
     """Print the hops and the summary. Exit status 1 when the target, or one of several, cannot be reached."""
-    texts = _answers(session, flags.args[0])
+    sender = flags["from"]
+    texts = [_ask(session, flags.args[0], sender)] if sender else _answers(session, flags.args[0])
     answers = [decode(text) for text in texts]
     for index, (text, answer) in enumerate(zip(texts, answers, strict=True)):
         if flags["json"]:
@@ -89,7 +91,10 @@ def explain(session: Session, flags: Parsed) -> int:
 
 COMMANDS = {
     "explain": (
-        (Flag("json", "", "bool", "Print the daemon's answer"),),
+        (
+            Flag("from", "", "string", "Who sends: a container, or \"outside\": another machine (default this host)"),
+            Flag("json", "", "bool", "Print the daemon's answer"),
+        ),
         explain,
     ),
 }

@@ -83,6 +83,11 @@ class RuleTable:
             self._fill()
             self._firewall.heed_docker_user()
 
+    def theirs(self) -> tuple[str, str]:
+        """What the user has in the table: chain `user` and set `allowed` as nft prints them. Raises: Internal."""
+        with self._lock:
+            return self._firewall.listing("chain", USER_CHAIN), self._firewall.listing("set", USER_SET)
+
     def remember(self) -> None:
         """Note what the user has in the table now. Raises: Internal."""
         with self._lock:

@@ -5,7 +5,7 @@ be checked with the system's own tools. Facts that only the kernel knows (does a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from landbridge.errors import Invalid
@@ -20,13 +20,15 @@ Listens = Callable[[Sandbox, Port], bool | None]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What was asked about: a host (or container) address, a port, a protocol."""
+    """What was asked about: a host (or container) address, a port, a protocol (``icmp``: no port)."""
 
     address: str
     port: int
     proto: str = "tcp"
 
     def __str__(self) -> str:
+        if self.proto == "icmp":
+            return f"{self.address} (echo)"
         where = f"[{self.address}]" if ":" in self.address else self.address
         return f"{where}:{self.port}/{self.proto}"
 
@@ -70,20 +72,65 @@ def parse_target(text: str) -> Target:
     return Target(address, number, proto)
 
 
-def explain(world: World, target: Target, listens: Listens) -> Explanation:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firewall:
+    """Who reaches published ports: the engine's `policy`, and what the user has in our table."""
+
+    policy: str = "open"
+    allowed: Callable[[Target], bool] = lambda target: False
+    rules: int = 0  # of chain user
+
+
+OPEN = Firewall()
+
+
+def explain(world: World, target: Target, listens: Listens, firewall: Firewall = OPEN) -> Explanation:
     """The path from a client that names `target` to a container, as far as it goes."""
     for endpoint in world.endpoints.values():
         if endpoint.active and target.address in (endpoint.ipv4.split("/")[0], endpoint.ipv6.split("/")[0]):
             return _direct(world, target, endpoint, listens)
-    found = _published(world, target)
+    found = published(world, target)
     if found is None:
-        hops = (_client(target), Hop("host port", f"{target}: no container publishes it"))
-        return Explanation(hops=hops, reachable=False, summary=f"nothing of this engine answers at {target}")
+        why = (_client(target), Hop("host port", nobody(world, target)))
+        return Explanation(hops=why, reachable=False, summary=f"nothing of this engine answers at {target}")
     sandbox, run = found
-    return _through(world, target, sandbox, run, listens)
+    if firewall.policy == "host-firewall" and not _from_here(target) and not firewall.allowed(target):
+        return _past_the_hosts_firewall(world, target, sandbox, run, listens)
+    hops = [_client(target), *asked_first(firewall, target)]
+    return through(world, target, sandbox, run, listens, hops)
 
 
-def _published(world: World, target: Target) -> tuple[Sandbox, Binding] | None:
+def asked_first(firewall: Firewall, target: Target) -> list[Hop]:
+    """The user's own chain, which sees whatever is forwarded."""
+    if not firewall.rules or ip_address(target.address).is_loopback:
+        return []
+    return [Hop("user rules", f"chain user has {firewall.rules} of yours, which are asked first and may end it")]
+
+
+def _past_the_hosts_firewall(
+    world: World, target: Target, sandbox: Sandbox, run: Binding, listens: Listens
+) -> Explanation:
+    """Policy ``host-firewall``: not translated for clients outside, but handed to the host like its own services."""
+    hops = [
+        _client(target),
+        Hop("publish policy", f"host-firewall, and {target.proto} . {target.port} is not in set allowed: what comes"
+                              " from outside goes to the host itself, whose input rules decide"),
+    ]  # fmt: skip
+    found = through(world, target, sandbox, run, listens, hops, relayed="published ports are the host's own here")
+    return replace(found, summary=f"{found.summary}, if the host's firewall lets it in") if found.reachable else found
+
+
+def nobody(world: World, target: Target) -> str:
+    """Why no container has a host port; one of the same number at another address is worth knowing."""
+    found = [
+        f"{one.host_ip} by {world.containers[sandbox.container].name}"
+        for sandbox in world.sandboxes.values() for one in sandbox.published
+        if one.port.proto == target.proto and one.host_port <= target.port <= one.last
+    ]  # fmt: skip
+    return f"{target}: no container publishes it" + (f" there, only at {', '.join(found)}" if found else "")
+
+
+def published(world: World, target: Target) -> tuple[Sandbox, Binding] | None:
     """The run of ports that has the target: an exact host address before the wildcard."""
     six = ":" in target.address
     candidates = []
@@ -102,21 +149,28 @@ def _published(world: World, target: Target) -> tuple[Sandbox, Binding] | None:
     return sandbox, binding
 
 
-def _through(world: World, target: Target, sandbox: Sandbox, run: Binding, listens: Listens) -> Explanation:
+def through(
+    world: World, target: Target, sandbox: Sandbox, run: Binding, listens: Listens, hops: list[Hop], *, chain: str = "",
+    relayed: str = "",
+) -> Explanation:
+    """From a host port on: by the map, or by the proxy (`relayed`: why it is, although the map has it).
+
+    `hops` is how it came there, `chain` where it is translated.
+    """
     binding = run.at(target.port)
     owner = world.containers[sandbox.container]
     endpoints = world.endpoints_of(sandbox.container)
     four, six = gateways.targets(endpoints, world.networks)
     shown = f"[{binding.host_ip}]" if ":" in binding.host_ip else binding.host_ip
     hops = [
-        _client(target),
+        *hops,
         Hop("host port", f"{shown}:{binding.host_port}/{binding.port.proto}, held by the proxy for container"
                          f" {owner.name} ({binding.port})"),
-    ]
+    ]  # fmt: skip
     elements = ruleset.binding_elements((run,), four, six)
-    if elements and target.address != "::1":
+    if elements and target.address != "::1" and not relayed:
         element = elements[0] if len(elements) == 1 else elements[target.port - run.host_port]
-        chain = "output" if _from_here(target) else "prerouting"
+        chain = chain or ("output" if _from_here(target) else "prerouting")
         hops.append(Hop("DNAT", f"table inet {world.instance.table}, chain {chain} → publish, map {element.container}:"
                                 f" {element.key} : {element.value}"))
         if ip_address(target.address).is_loopback:
@@ -128,10 +182,10 @@ def _through(world: World, target: Target, sandbox: Sandbox, run: Binding, liste
             hops.append(Hop("proxy", f"no address of {owner.name} to relay to"))
             return Explanation(hops=tuple(hops), reachable=False, summary=f"{owner.name} has no address for {target}")
         why = "::1 is not routed off the host" if target.address == "::1" else "the container has no such address"
-        hops.append(Hop("proxy", f"relays to {address}:{binding.port.number} ({why}); the container sees the bridge's"
-                                 " address as the client"))
+        hops.append(Hop("proxy", f"relays to {address}:{binding.port.number} ({relayed or why}); the container sees the"
+                                 " bridge's address as the client"))
     endpoint = next(one for one in endpoints if address in (one.ipv4.split("/")[0], one.ipv6.split("/")[0]))
-    return _arrive(world, hops, endpoint, address, binding.port, listens)
+    return arrive(world, hops, endpoint, address, binding.port, listens)
 
 
 def _direct(world: World, target: Target, endpoint: Endpoint, listens: Listens) -> Explanation:
@@ -140,7 +194,7 @@ def _direct(world: World, target: Target, endpoint: Endpoint, listens: Listens) 
         Hop("client", _who_comes_directly(world, network, target)),
         Hop("route", f"{target.address} is in {_subnet(network, target.address)}, directly on {network.bridge}"),
     ]
-    return _arrive(world, hops, endpoint, target.address, Port(target.port, target.proto), listens)
+    return arrive(world, hops, endpoint, target.address, Port(target.port, target.proto), listens)
 
 
 def _who_comes_directly(world: World, network: Network, target: Target) -> str:
@@ -160,12 +214,15 @@ def _who_comes_directly(world: World, network: Network, target: Target) -> str:
     return f"{here}; others are dropped in chain forward"
 
 
-def _arrive(
+def arrive(
     world: World, hops: list[Hop], endpoint: Endpoint, address: str, port: Port, listens: Listens
 ) -> Explanation:
     network, owner = world.networks[endpoint.network], world.containers[endpoint.container]
     sandbox = next(one for one in world.sandboxes.values() if one.container == endpoint.container)
     hops.append(Hop("bridge", f"{network.bridge} (network {network.name}), port {endpoint.host_name}"))
+    if port.proto == "icmp":
+        hops.append(Hop("container", f"{owner.name} {endpoint.ifname} {address} ({endpoint.mac})"))
+        return Explanation(hops=tuple(hops), reachable=True, summary=f"{owner.name} answers at {address}")
     hops.append(Hop("container", f"{owner.name} {endpoint.ifname} {address} ({endpoint.mac}), port {port}"))
     listening = listens(sandbox, port)
     if listening is False:
