@@ -14,7 +14,17 @@ from fake_processes import FakeDisk, FakeFiles, FakeMachine, FakeRoots, FakeRunt
 from faults import Faults
 from landbridge.errors import HoldFailed, Internal, NotFound
 from landbridge.model.hold import Hold
-from landbridge.model.link import BridgeSpec, Flow, LinkFact, RouteFact, RouteSpec, SandboxSpec, VethSpec
+from landbridge.model.link import (
+    BridgeSpec,
+    Flow,
+    LinkFact,
+    ParentSpec,
+    RouteFact,
+    RouteSpec,
+    SandboxSpec,
+    StackedSpec,
+    VethSpec,
+)
 from landbridge.model.names import (
     Asker,
     Change,
@@ -42,6 +52,10 @@ class FakeKernel:
         self.foreign: set[str] = set()  # bridges somebody else made: used, never removed
         self.veths: dict[str, VethSpec] = {}
         self.detached: set[str] = set()
+        self.interfaces: set[str] = {"lo", "uplink"}  # of the host, nobody's of ours
+        self.parents: dict[str, ParentSpec] = {}
+        self.stacked: dict[tuple[str, str], StackedSpec] = {}
+        self.kinds = {"macvlan", "ipvlan"}
         self.pins: dict[str, int] = {}
         self.names: dict[str, str] = {}  # under which tools of the host find the pins
         self.routes_in: dict[str, RouteSpec] = {}
@@ -65,6 +79,7 @@ class FakeKernel:
             self.faults.demand(not ports, "bridge {} removed under {}", name, ports)
             self.faults.demand(name not in self.foreign, "{} is not ours to remove", name)
             self.bridges.pop(name, None)
+            self.parents.pop(name, None)  # the kernel asks who made it, not what it is
 
         self.faults.call(f"remove_bridge {name}", effect)
 
@@ -84,6 +99,8 @@ class FakeKernel:
             self.routes_in.pop(path, None)
             for name in [one.host_name for one in self.veths.values() if one.sandbox == path]:
                 self._drop(name)
+            for sandbox, ifname in [one for one in self.stacked if one[0] == path]:
+                self._unstack(sandbox, ifname)
 
         self.faults.call(f"remove_sandbox {path}", effect)
 
@@ -94,8 +111,10 @@ class FakeKernel:
             if spec.sandbox not in self.pins:
                 raise NotFound(f"no network namespace at {spec.sandbox}")
             self.faults.demand(len(spec.host_name) <= 15, spec.host_name)
+            taken = (spec.sandbox, spec.ifname) in self.stacked
             for other in self.veths.values():
-                if other.host_name == spec.host_name or (other.sandbox, other.ifname) == (spec.sandbox, spec.ifname):
+                same = (other.sandbox, other.ifname) == (spec.sandbox, spec.ifname)
+                if other.host_name == spec.host_name or same or taken:
                     raise Internal(f"create {spec.host_name}/{spec.ifname}: file exists")
                 if other.bridge == spec.bridge and other.host_name not in self.detached:
                     shared = set(other.addresses) & set(spec.addresses)
@@ -111,11 +130,63 @@ class FakeKernel:
     def _drop(self, host_name: str) -> None:
         gone = self.veths.pop(host_name, None)
         self.detached.discard(host_name)
-        routes = self.routes_in.get(gone.sandbox) if gone else None
-        if gone and routes:  # routes go with their interface
-            four = {} if routes.ifname4 != gone.ifname else {"gateway4": "", "ifname4": ""}
-            six = {} if routes.ifname6 != gone.ifname else {"gateway6": "", "ifname6": ""}
-            self.routes_in[gone.sandbox] = replace(routes, **four, **six)
+        if gone:
+            self._lose_routes(gone.sandbox, gone.ifname)
+
+    def _lose_routes(self, sandbox: str, ifname: str) -> None:
+        """Routes go with their interface."""
+        routes = self.routes_in.get(sandbox)
+        if routes:
+            four = {} if routes.ifname4 != ifname else {"gateway4": "", "ifname4": ""}
+            six = {} if routes.ifname6 != ifname else {"gateway6": "", "ifname6": ""}
+            self.routes_in[sandbox] = replace(routes, **four, **six)
+
+    def ensure_parent(self, spec: ParentSpec) -> None:
+        def effect() -> None:
+            if spec.vlan and spec.of not in self.interfaces:
+                raise NotFound(f"no interface {spec.of}")
+            if spec.name not in self.interfaces:
+                self.parents[spec.name] = spec
+
+        self.faults.call(f"ensure_parent {spec.name}", effect)
+
+    def remove_parent(self, name: str) -> None:
+        def effect() -> None:
+            above = [one for one in self.stacked.values() if one.parent == name]
+            self.faults.demand(not above or name not in self.parents, "parent {} removed under {}", name, above)
+            self.parents.pop(name, None)
+
+        self.faults.call(f"remove_parent {name}", effect)
+
+    def add_stacked(self, spec: StackedSpec) -> None:
+        def effect() -> None:
+            if spec.parent not in self.interfaces | set(self.parents):
+                raise NotFound(f"the requested parent interface {spec.parent} was not found on the host")
+            if spec.sandbox not in self.pins:
+                raise NotFound(f"no network namespace at {spec.sandbox}")
+            inside = {one.ifname for one in self.veths.values() if one.sandbox == spec.sandbox}
+            if (spec.sandbox, spec.ifname) in self.stacked or spec.ifname in inside:
+                raise Internal(f"failed to create the {spec.kind} port: file exists")
+            for other in self.stacked.values():
+                shared = other.parent == spec.parent and set(other.addresses) & set(spec.addresses)
+                self.faults.demand(not shared, "{} takes an address of {}", spec, other)
+            self.stacked[spec.sandbox, spec.ifname] = spec
+
+        self.faults.call(f"add_stacked {spec.ifname}", effect)
+
+    def remove_stacked(self, sandbox: str, ifname: str) -> None:
+        self.faults.call(f"remove_stacked {ifname}", lambda: self._unstack(sandbox, ifname))
+
+    def _unstack(self, sandbox: str, ifname: str) -> None:
+        if self.stacked.pop((sandbox, ifname), None):
+            self._lose_routes(sandbox, ifname)
+
+    def supports(self, kind: str) -> bool:
+        return kind in self.kinds
+
+    def links_in(self, sandbox: str) -> tuple[str, ...]:
+        veths = [one.ifname for one in self.veths.values() if one.sandbox == sandbox]
+        return (*veths, *(ifname for path, ifname in self.stacked if path == sandbox))
 
     def detach_port(self, host_name: str) -> None:
         def effect() -> None:
@@ -128,9 +199,9 @@ class FakeKernel:
         def effect() -> None:
             if spec.sandbox not in self.pins:
                 raise NotFound(f"no network namespace at {spec.sandbox}")
-            inside = {one.ifname: one for one in self.veths.values() if one.sandbox == spec.sandbox}
-            for gateway, ifname in ((spec.gateway4, spec.ifname4), (spec.gateway6, spec.ifname6)):
-                if gateway and ifname not in inside:
+            inside = self.links_in(spec.sandbox)
+            for ifname in (spec.ifname4, spec.ifname6):
+                if ifname and ifname not in inside:
                     raise NotFound(f"no interface {ifname}")
             self.routes_in[spec.sandbox] = spec
 
@@ -144,11 +215,13 @@ class FakeKernel:
 
     def links(self) -> tuple[LinkFact, ...]:
         found = [(name, "bridge", "") for name in self.bridges]
+        found += [(name, "", "") for name in self.interfaces]
+        found += [(name, "dummy", "") for name in self.parents]
         found += [(one.host_name, "veth", "" if one.host_name in self.detached else one.bridge)
                   for one in self.veths.values()]
         return tuple(
             LinkFact(index=number, name=name, kind=kind, mac="", mtu=1500, up=True, master=master,
-                     alias=MARK if kind == "bridge" and name not in self.foreign else "")
+                     alias=MARK if kind in ("bridge", "dummy") and name not in self.foreign else "")
             for number, (name, kind, master) in enumerate(found, 1)
         )
 

@@ -312,6 +312,7 @@ class Rig:
         bridges = {one.bridge for one in world.networks.values() if one.bridge}
         assert set(self.kernel.bridges) == bridges, "bridges"
         assert set(self.kernel.pins) == {one.path for one in world.sandboxes.values()}, "namespaces"
+        sandboxes = {one.container: one.path for one in world.sandboxes.values()}
         active = {one.host_name: one for one in world.endpoints.values() if one.active and one.host_name}
         assert set(self.kernel.veths) == set(active), "interfaces"
         assert not self.kernel.detached, "detached ports"
@@ -328,7 +329,11 @@ class Rig:
         facts = reconciling.Facts(
             links={one.name: one.master for one in self.kernel.links()}, pins=dict(self.kernel.pins),
             exposed=self.kernel.exposed(),
+            inside={path: self.kernel.links_in(path) for path in reconciling.unseen(world)},
         )
+        stacked = {(sandboxes[one.container], one.ifname) for one in world.endpoints.values()
+                   if one.active and one.ifname and not one.host_name}
+        assert set(self.kernel.stacked) == stacked, "stacked interfaces"
         assert reconciling.diff(world, facts, 1500) == (), "something to reconcile"
 
     def _check_processes(self) -> None:

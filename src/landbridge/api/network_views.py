@@ -79,7 +79,7 @@ def network_view(network: Network, version: Version) -> Object:
         "Name": network.name,
         "Id": network.id,
         "Created": stamp(network.created),
-        "Scope": "local",
+        "Scope": network.scope,
         "Driver": network.driver,
         "EnableIPv4": network.enable_ipv4 or predefined,
         "EnableIPv6": network.enable_ipv6,

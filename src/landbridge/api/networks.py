@@ -36,7 +36,7 @@ class NetworkHandlers:
     async def inspect(self, request: Request) -> Response:
         scope = request.query_str("scope")
         network = self._engine.state.network(request.params["id"])
-        if scope not in ("", "local"):
+        if scope not in ("", network.scope):
             raise NotFound(f"network {request.params['id']} not found")
         return JSON(network_inspect_view(self._engine.state, network, request.version))
 

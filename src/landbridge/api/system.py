@@ -69,7 +69,8 @@ def info_view(facts: Facts) -> Object:
         "Driver": "overlay2",
         "DriverStatus": [["Supports d_type", "true"], ["Using metacopy", "false"], ["userxattr", "false"]],
         "Plugins": {
-            "Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": ["json-file"],
+            "Volume": ["local"], "Network": ["bridge", "host", "ipvlan", "macvlan", "null"], "Authorization": None,
+            "Log": ["json-file"],
         },
         **dict.fromkeys(
             ("MemoryLimit", "SwapLimit", "CpuCfsPeriod", "CpuCfsQuota", "CPUShares", "CPUSet", "PidsLimit",

@@ -16,7 +16,20 @@ from typing import TypeVar
 from landbridge.engine.effects import Kernel, Proxy, Resolver
 from landbridge.engine.rules import RuleTable
 from landbridge.errors import HoldFailed
-from landbridge.network.steps import Bridge, Exposed, Forget, Names, Namespace, Ports, Routes, Rules, Step, Veth
+from landbridge.network.steps import (
+    Bridge,
+    Exposed,
+    Forget,
+    Names,
+    Namespace,
+    Parent,
+    Ports,
+    Routes,
+    Rules,
+    Stacked,
+    Step,
+    Veth,
+)
 
 log = logging.getLogger(__name__)
 
@@ -159,6 +172,14 @@ class Apply:
                 self.kernel.add_veth(spec)
             case Veth(spec=spec):
                 self.kernel.remove_veth(spec.host_name)
+            case Parent(spec=spec, present=True):
+                self.kernel.ensure_parent(spec)
+            case Parent(spec=spec):
+                self.kernel.remove_parent(spec.name)
+            case Stacked(spec=spec, present=True):
+                self.kernel.add_stacked(spec)
+            case Stacked(spec=spec):
+                self.kernel.remove_stacked(spec.sandbox, spec.ifname)
             case Routes(after=after):
                 self.kernel.set_routes(after)
             case Rules(add=add, remove=remove):

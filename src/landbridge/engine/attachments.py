@@ -109,16 +109,18 @@ class Attachments:
             raise Forbidden("cannot create endpoint on configuration-only network")
         check_endpoint(network.name, config, network)
         identity = ids.new_id()
-        linked = network.driver == "bridge"
+        kind = driver(network.driver)
+        linked = kind.interfaces
+        own_mac = linked and (kind.own_mac(network) or bool(config.mac_address and network.driver != "ipvlan"))
         six_too = network.enable_ipv6 and bridge_driver.has_ipv6(container.host.sysctls)
         six_too = six_too and not options.switches_ipv6_off(config.driver_opts or {})
         four, gateway4 = self._address(network, config.ipam_config, 4) if linked and network.enable_ipv4 else ("", "")
         six, gateway6 = self._address(network, config.ipam_config, 6) if linked and six_too else ("", "")
         endpoint = Endpoint(
             id=identity, network=network.id, container=container.id, config=config, order=order,
-            mac=(canonical_mac(config.mac_address) if config.mac_address else ids.random_mac()) if linked else "",
+            mac=(canonical_mac(config.mac_address) if config.mac_address else ids.random_mac()) if own_mac else "",
             ipv4=four, ipv6=six, gateway4=gateway4, gateway6=gateway6,
-            host_name=self.state.instance.veth_name(secrets.token_hex(6)) if linked else "",
+            host_name=self.state.instance.veth_name(secrets.token_hex(6)) if kind.host_side else "",
             names=dns_names(container, config),
         )
         self.state.put_endpoint(endpoint)
@@ -136,7 +138,8 @@ class Attachments:
         else:
             address, pool = self._dynamic(network, pools, taken, version)
         length = ip_network(pool.subnet).prefixlen
-        gateway = "" if network.internal else pool.auxiliary.get(f"DefaultGatewayIPv{version}", pool.gateway)
+        through = not network.internal and not options.is_layer3(network.driver, network.options)
+        gateway = pool.auxiliary.get(f"DefaultGatewayIPv{version}", pool.gateway) if through else ""
         return f"{address}/{length}", gateway
 
     def _held(self, network: Network, number: int) -> bool:
@@ -212,7 +215,7 @@ class Attachments:
         named: list[Endpoint] = []
         for endpoint in endpoints:
             network = self.state.networks[endpoint.network]
-            if network.driver == "bridge":
+            if driver(network.driver).interfaces:
                 used = {one.ifname for one in named}
                 endpoint = replace(endpoint, ifname=interface_name(endpoint.config, network, used, asked))
             named.append(endpoint)
@@ -225,8 +228,8 @@ class Attachments:
             steps += self._interface(endpoint, sandbox)
         active = [replace(endpoint, active=True) for endpoint in endpoints]
         after = gateways.routes(sandbox.path, active, self.state.networks.all())
-        if after.gateway4 or after.gateway6:
-            steps.append(Routes(after=after, before=replace(after, gateway4="", gateway6="")))
+        if after:
+            steps.append(Routes(after=after, before=after.cleared()))
         return tuple(steps)
 
     def exposed(self, sandbox: Sandbox, name: str) -> Exposed:
@@ -265,7 +268,7 @@ class Attachments:
             return
         steps: list[Step] = []
         for endpoint in self.state.endpoints_of(owner):
-            if endpoint.active and endpoint.host_name:
+            if endpoint.active:
                 steps += [step.inverse() for step in self._interface(endpoint, sandbox)]
             self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
         steps.append(self.exposed(sandbox, self.state.containers[owner].name).inverse())
@@ -309,7 +312,7 @@ class Attachments:
         others = self.state.endpoints_of(container.id)
         order = 1 + max((one.order for one in others), default=-1)
         ifname = ""
-        if network.driver == "bridge":
+        if driver(network.driver).interfaces:
             ifname = interface_name(config, network, {one.ifname for one in others})
         endpoint = replace(self.claim_one(container, network, config, order), ifname=ifname, active=True)
         self.state.put_endpoint(endpoint)

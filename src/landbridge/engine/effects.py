@@ -11,7 +11,17 @@ from typing import Protocol
 from landbridge.model.config import HostConfig
 from landbridge.model.container import Container
 from landbridge.model.hold import Hold
-from landbridge.model.link import BridgeSpec, Flow, LinkFact, RouteFact, RouteSpec, SandboxSpec, VethSpec
+from landbridge.model.link import (
+    BridgeSpec,
+    Flow,
+    LinkFact,
+    ParentSpec,
+    RouteFact,
+    RouteSpec,
+    SandboxSpec,
+    StackedSpec,
+    VethSpec,
+)
 from landbridge.model.names import Asker, Change, NameRecord, NetworkNames
 from landbridge.model.process import Chunk, Created, CreateRequest, DeviceNode, ExecRequest, ExitInfo, LogEntry, User
 
@@ -26,6 +36,21 @@ class Kernel(Protocol):
     def add_veth(self, spec: VethSpec) -> None: ...
     def remove_veth(self, host_name: str) -> None: ...
     def detach_port(self, host_name: str) -> None: ...
+    def ensure_parent(self, spec: ParentSpec) -> None: ...
+    def remove_parent(self, name: str) -> None:
+        """One that somebody else made stays."""
+        ...
+
+    def add_stacked(self, spec: StackedSpec) -> None: ...
+    def remove_stacked(self, sandbox: str, ifname: str) -> None: ...
+    def supports(self, kind: str) -> bool:
+        """Whether this kernel can make links of a kind (``macvlan``, ``ipvlan``)."""
+        ...
+
+    def links_in(self, sandbox: str) -> tuple[str, ...]:
+        """The interfaces in a sandbox; none when it is gone."""
+        ...
+
     def set_routes(self, spec: RouteSpec) -> None: ...
     def flush_flows(self, flows: Sequence[Flow]) -> None: ...
     def flush_addresses(self, addresses: Sequence[str]) -> None: ...

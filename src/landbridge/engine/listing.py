@@ -223,12 +223,12 @@ def select_networks(state: State, filters: Filters) -> list[Network]:
         kind = "builtin" if one.name in PREDEFINED else "custom"
         if (
             (not kinds or kind in kinds)
-            and (not scopes or "local" in scopes)
+            and (not scopes or one.scope in scopes)
             and (not drivers or one.driver in drivers)
             and matches(one.name, filters.get("name", ()))
             and matches(one.id, filters.get("id", ()))
             and has_labels(one.labels, filters)
-            and (dangling is None or dangling is (kind == "custom" and not any(state.endpoints_on(one.id))))
+            and (dangling is None or dangling is (kind == "custom" and not state.in_use(one.id)))
         ):
             found.append(one)
     return sorted(found, key=lambda one: one.created)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_network
 
@@ -11,11 +11,12 @@ from landbridge.engine.events import Events
 from landbridge.engine.overlaps import meeting, told
 from landbridge.engine.presence import host_record, names_of
 from landbridge.engine.state import State
-from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
+from landbridge.engine.validate_networks import checked
+from landbridge.errors import Conflict, Forbidden, Internal, Invalid
 from landbridge.model import ids
 from landbridge.model.link import LinkFact
 from landbridge.model.names import Change, RemoveNetwork, RemoveRecord, SetNetwork, SetRecord
-from landbridge.model.network import PREDEFINED, RESERVED, IpamPool, Network, NetworkRequest, Subnet
+from landbridge.model.network import PREDEFINED, IpamPool, Network, NetworkRequest, Subnet
 from landbridge.model.settings import Settings
 from landbridge.network import bridge, ipam, options
 from landbridge.network.drivers import driver
@@ -45,15 +46,16 @@ class Networks:
 
         Raises: Invalid, Forbidden (predefined name, overlap), Conflict (name taken), NotFound (driver).
         """
-        request = self._checked(request)
-        routed = await self.routed()
+        request = checked(request, self.state.networks, self.settings.default_network_options)
+        routed, links = await self.routed(), await self._links()
+        await self._check_kernel(request)
         named = request.options.get(options.NAME, "") if request.driver == "bridge" else ""
-        there = await self.bridge_there(named)
+        there = self._strange(named, links)
         if there is not None:
             pools = bridge.adopted(request.pools, there.addresses, four=request.enable_ipv4 is not False,
                                    six=bool(request.enable_ipv6))
             request = replace(request, pools=pools)
-        network = replace(self._decide(request, routed), foreign_bridge=there is not None)
+        network = replace(self._decide(request, routed, links), foreign_bridge=there is not None)
         self.state.networks.put(network)
         try:
             await self.ensure_forwarding(network)
@@ -65,57 +67,9 @@ class Networks:
         self.events.emit("network", "create", network.id, _attributes(network))
         return network
 
-    def _checked(self, request: NetworkRequest) -> NetworkRequest:
-        """Everything that can be refused without looking at other networks."""
-        if request.name in RESERVED:
-            raise Forbidden(f"operation is not permitted on predefined {request.name} network")
-        ids.check_network_name(request.name)
-        if request.scope not in ("", "local"):
-            raise Forbidden(f"cannot create a {request.scope} scoped network when swarm is not active")
-        if request.ingress:
-            raise Forbidden("Ingress network can only be global scope network")
-        if request.config_only and (request.internal or request.attachable):
-            raise Forbidden(
-                "configuration network can only contain network specific fields. Network operator fields like"
-                " [ ingress | internal | attachable | scope ] are not supported."
-            )
-        if request.config_from:
-            request = self._from_template(request)
-        if request.ipam_driver not in ("", "default", "null"):
-            raise NotFound(f'plugin "{request.ipam_driver}" not found')
-        pools = ipam.canonical_pools(request.pools)
-        # Docker: a template has no driver, whoever is made from it has.
-        kind = "null" if request.config_only else request.driver or "bridge"
-        request = replace(request, driver=kind, pools=pools)
-        if not (request.config_only or request.config_from):
-            given = {**self.settings.default_network_options.get(kind, {}), **request.options}
-            request = options.with_families(replace(request, options=given))
-        if not request.config_only:
-            driver(request.driver).check(request)
-        if request.enable_ipv4 is False and not request.enable_ipv6 and request.driver == "bridge":
-            raise Invalid("IPv4 or IPv6 must be enabled")
-        return request
-
-    def _from_template(self, request: NetworkRequest) -> NetworkRequest:
-        """What a configuration network says, which must then say everything (Docker's rule and words)."""
-        if request.config_only:
-            raise Forbidden("a configuration network cannot depend on another configuration network")
-        if request.options:
-            raise Forbidden("network driver options are not supported if the network depends on a configuration"
-                            " network")
-        if request.pools or request.labels or request.ipam_options or request.enable_ipv6:
-            raise Forbidden("user specified configurations are not supported if the network depends on a configuration"
-                            " network")
-        template = self.state.networks.by_name(request.config_from)
-        if template is None or not template.config_only:
-            raise NotFound(f'configuration network "{request.config_from}" does not exist')
-        return replace(
-            request, enable_ipv4=template.enable_ipv4, enable_ipv6=template.enable_ipv6, options=template.options,
-            pools=template.pools, internal=request.internal or template.internal, ipam_driver=template.ipam_driver,
-            ipam_options=template.ipam_options, labels=template.labels,
-        )
-
-    def _decide(self, request: NetworkRequest, routed: Sequence[Subnet]) -> Network:
+    def _decide(
+        self, request: NetworkRequest, routed: Sequence[Subnet], links: Mapping[str, LinkFact]
+    ) -> Network:
         """Choose subnets, gateways and the bridge's name. No await: the answer is committed by the caller."""
         if self.state.networks.by_name(request.name) is not None:
             raise Conflict(f"network with name {request.name} already exists")
@@ -125,6 +79,7 @@ class Networks:
         pools: tuple[IpamPool, ...] = request.pools
         link = ""
         if not request.config_only:
+            driver(request.driver).check_among(request, self.state.networks, links)
             pools = self._pools(request, enable4=enable4, enable6=enable6, routed=routed)
         if request.driver == "bridge" and not request.config_only:
             link = request.options.get(options.NAME, "") or self.state.instance.bridge_name(identity)
@@ -132,10 +87,9 @@ class Networks:
         return Network(
             id=identity, name=request.name, created=time.time_ns(), driver=request.driver, enable_ipv4=enable4,
             enable_ipv6=enable6, internal=request.internal, attachable=request.attachable,
-            config_only=request.config_only, config_from=request.config_from,
+            scope=request.scope or "local", config_only=request.config_only, config_from=request.config_from,
             ipam_driver=request.ipam_driver or "default", ipam_options=request.ipam_options, pools=pools,
-            options=request.options, labels=request.labels, bridge=link,
-            direct=self.settings.direct_routing,
+            options=request.options, labels=request.labels, bridge=link, direct=self.settings.direct_routing,
         )
 
     def _check_bridge_free(self, bridge: str, identity: str) -> None:
@@ -151,6 +105,8 @@ class Networks:
         taken = self.taken()
         chosen: list[IpamPool] = []
         idle: list[IpamPool] = []
+        if request.ipam_driver == "null":
+            return ()
         for pool in request.pools:
             if not pool.subnet:
                 continue
@@ -173,7 +129,7 @@ class Networks:
 
     @staticmethod
     def _with_gateway(pool: IpamPool, request: NetworkRequest) -> IpamPool:
-        needless = options.without_gateway(request.options, internal=request.internal, six=":" in pool.subnet)
+        needless = driver(request.driver).without_gateway(request, six=":" in pool.subnet)
         if pool.gateway or needless:
             return pool
         return replace(pool, gateway=str(ipam.choose_gateway(pool)))
@@ -217,14 +173,25 @@ class Networks:
 
         Raises: Invalid when an interface has the name that is none.
         """
-        if not name:
-            return None
-        facts = await self.apply.blocking(self.apply.kernel.links)
-        assert isinstance(facts, tuple)
-        fact = next((one for one in facts if one.name == name), None)
+        return self._strange(name, await self._links())
+
+    def _strange(self, name: str, links: Mapping[str, LinkFact]) -> LinkFact | None:
+        fact = links.get(name)
         if fact is not None and fact.kind != "bridge":
             raise Invalid(f"existing interface {name} is not a bridge")
         return fact if fact is not None and fact.alias != self.state.instance.table else None
+
+    async def _links(self) -> dict[str, LinkFact]:
+        """The host's interfaces by name."""
+        facts = await self.apply.blocking(self.apply.kernel.links)
+        assert isinstance(facts, tuple)
+        return {fact.name: fact for fact in facts}
+
+    async def _check_kernel(self, request: NetworkRequest) -> None:
+        """Raises: Internal when this kernel cannot make the links a driver needs (Docker: at the first start)."""
+        kind = "" if request.config_only else driver(request.driver).kind
+        if kind and not await self.apply.blocking(self.apply.kernel.supports, kind):
+            raise Internal(f"failed to create the {kind} port: operation not supported (this kernel has no {kind})")
 
     async def ensure_forwarding(self, *networks: Network) -> None:
         """The host passes IPv6 on as soon as a network needs it, and not before."""
@@ -263,10 +230,11 @@ class Networks:
             self.state.networks.remove(network.id)
 
     def unused(self) -> list[Network]:
-        """User-defined networks nobody is attached to; containers that do not run hold none, as in Docker."""
-        used = {one.id for one in self.state.networks if any(end.active for end in self.state.endpoints_on(one.id))}
-        used |= {one.id for one in self.state.networks if one.config_only and self._is_template(one)}
-        return [one for one in self.state.networks if one.name not in PREDEFINED and one.id not in used]
+        """User-defined networks with nobody on them. Docker: stopped containers do not count, templates stay."""
+        return [
+            one for one in self.state.networks
+            if one.name not in PREDEFINED and not one.config_only and not self.state.in_use(one.id)
+        ]
 
     def _is_template(self, network: Network) -> bool:
         return any(other.config_from == network.name for other in self.state.networks)

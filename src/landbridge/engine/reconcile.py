@@ -20,12 +20,14 @@ from landbridge.model.container import Container, Phase
 from landbridge.model.hold import Hold
 from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
 from landbridge.model.names import Asker, NameRecord, NetworkNames
-from landbridge.model.network import Endpoint
+from landbridge.model.network import Endpoint, Network, Sandbox
 from landbridge.model.settings import Settings
 from landbridge.model.world import World
 from landbridge.network import gateways, ruleset
-from landbridge.network.bridge import bridge_spec, veth_spec
-from landbridge.network.steps import Bridge, Exposed, Namespace, Routes, Step, Veth
+from landbridge.network.bridge import bridge_spec
+from landbridge.network.drivers import driver
+from landbridge.network.stacked import STACKED, made_parent
+from landbridge.network.steps import Bridge, Exposed, Namespace, Parent, Routes, Step, Veth
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +37,15 @@ class Facts:
     """What the kernel has: links by name with their master, and pinned namespaces by path (inode, None: stale).
 
     `made` are the links that say they were made by this instance, whatever their names; `exposed` the names under
-    which tools of the host find our namespaces, and their paths.
+    which tools of the host find our namespaces, and their paths; `inside` the interfaces of namespaces, by path, where
+    some of them cannot be seen from the host.
     """
 
     links: Mapping[str, str]
     pins: Mapping[str, int | None]
     made: Collection[str] = ()
     exposed: Mapping[str, str] = field(default_factory=dict)
+    inside: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
@@ -49,8 +53,9 @@ def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
     steps: list[Step] = []
     wanted_pins = {sandbox.path for sandbox in world.sandboxes.values()}
     bridges = {one.bridge: one for one in world.networks.values() if one.driver == "bridge" and one.bridge}
-    active = [one for one in world.endpoints.values() if one.active and one.host_name]
-    known = set(bridges) | {one.host_name for one in active}
+    parents = {spec.name: spec for spec in map(made_parent, stacked_networks(world)) if spec is not None}
+    active = [one for one in world.endpoints.values() if one.active and one.ifname]
+    known = {*bridges, *parents, *(one.host_name for one in active)}
     for name in facts.links:
         if (world.instance.owns_link(name) or name in facts.made) and name not in known:
             veth = name.startswith(world.instance.veth_prefix)
@@ -62,16 +67,36 @@ def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
     for name, network in bridges.items():
         if name not in facts.links:
             steps.append(Bridge(spec=bridge_spec(network, mtu)))
+    steps += [Parent(spec=spec) for name, spec in parents.items() if name not in facts.links]
     sandboxes = {sandbox.container: sandbox for sandbox in world.sandboxes.values()}
     for endpoint in active:
         sandbox = sandboxes.get(endpoint.container)
-        if sandbox is None or facts.pins.get(sandbox.path) is None or endpoint.host_name in facts.links:
+        if sandbox is None or facts.pins.get(sandbox.path) is None or _is_there(endpoint, sandbox, facts):
             continue
         network = world.networks[endpoint.network]
-        steps.append(Veth(spec=veth_spec(network, endpoint, sandbox, mtu)))
+        steps += driver(network.driver).attach(network, endpoint, sandbox, mtu)
         after = gateways.routes(sandbox.path, world.endpoints_of(endpoint.container), world.networks)
-        steps.append(Routes(after=after, before=replace(after, gateway4="", gateway6="")))
+        steps.append(Routes(after=after, before=after.cleared()))
     return tuple(steps)
+
+
+def _is_there(endpoint: Endpoint, sandbox: Sandbox, facts: Facts) -> bool:
+    """Whether an endpoint's interface exists: its side in the host, or what is inside where there is none."""
+    if endpoint.host_name:
+        return endpoint.host_name in facts.links
+    return endpoint.ifname in facts.inside.get(sandbox.path, ())
+
+
+def stacked_networks(world: World) -> Iterable[Network]:
+    """The networks whose interfaces are stacked on a parent."""
+    return (one for one in world.networks.values() if one.driver in STACKED and not one.config_only)
+
+
+def unseen(world: World) -> set[str]:
+    """Paths of the sandboxes with interfaces that have no side in the host."""
+    paths = {sandbox.container: sandbox.path for sandbox in world.sandboxes.values()}
+    hidden = [one for one in world.endpoints.values() if one.active and one.ifname and not one.host_name]
+    return {paths[one.container] for one in hidden if one.container in paths}
 
 
 def _exposures(world: World, facts: Facts) -> list[Step]:
@@ -93,7 +118,7 @@ def default_routes(world: World) -> tuple[Step, ...]:
     steps = []
     for sandbox in world.sandboxes.values():
         after = gateways.routes(sandbox.path, by_container.get(sandbox.container, ()), world.networks)
-        if after.gateway4 or after.gateway6:
+        if after:
             steps.append(Routes(after=after, before=after))
     return tuple(steps)
 
@@ -141,11 +166,13 @@ class Reconcile:
         def read() -> Facts:
             kernel, mark = self.apply.kernel, self.state.instance.table
             links = kernel.links()
+            hidden = unseen(self.state.world())
             return Facts(
                 links={fact.name: fact.master for fact in links},
                 made={fact.name for fact in links if fact.alias == mark},
                 pins={path: kernel.sandbox_inode(path) for path in kernel.sandboxes()},
                 exposed=kernel.exposed(),
+                inside={path: kernel.links_in(path) for path in hidden},
             )
 
         facts = await self.apply.blocking(read)

@@ -99,6 +99,10 @@ class State:
         """Every endpoint of a network, active or only claimed."""
         return (self._endpoints[identity] for identity in tuple(self._by_network.get(network, ())))
 
+    def in_use(self, network: str) -> bool:
+        """Whether anybody is on a network now; what stopped containers have of it does not count, as in Docker."""
+        return any(one.active for one in self.endpoints_on(network))
+
     def put_endpoint(self, endpoint: Endpoint) -> None:
         """Insert or replace, claiming its addresses. Raises: Conflict when somebody else has one."""
         old = self._endpoints.get(endpoint.id)

@@ -53,14 +53,56 @@ class VethSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ParentSpec:
+    """An interface of the host that others are stacked on, made when it is not there.
+
+    With a `vlan` (1-4094) it is that VLAN (802.1Q) of the interface `of`. Without, it leads nowhere.
+    """
+
+    name: str
+    of: str = ""
+    vlan: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackedSpec:
+    """A macvlan or ipvlan interface `ifname` in the namespace at `sandbox`, stacked on `parent` in the host's.
+
+    `mode` and `flag` are the kernel's words (``bridge``, ``l3s``, ``vepa``); `mtu` 0 is the parent's. An ipvlan has
+    its parent's MAC and takes none. Addresses and sysctls as in `VethSpec`.
+    """
+
+    kind: str
+    parent: str
+    mode: str
+    ifname: str
+    sandbox: str
+    flag: str = ""
+    mac: str = ""
+    mtu: int = 0
+    addresses: tuple[str, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSpec:
-    """The default routes inside a sandbox. An empty gateway means: no default route of that family."""
+    """The default routes inside a sandbox: through a gateway, or straight out of an interface when there is none.
+
+    An empty interface name means: no default route of that family.
+    """
 
     sandbox: str
     gateway4: str = ""
     ifname4: str = ""
     gateway6: str = ""
     ifname6: str = ""
+
+    def __bool__(self) -> bool:
+        return bool(self.ifname4 or self.ifname6)
+
+    def cleared(self) -> "RouteSpec":
+        """The same sandbox without default routes."""
+        return RouteSpec(sandbox=self.sandbox)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

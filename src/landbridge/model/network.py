@@ -60,6 +60,7 @@ class Network:
     name: str
     created: int
     driver: str
+    scope: str = "local"
     enable_ipv4: bool = True
     enable_ipv6: bool = False
     internal: bool = False

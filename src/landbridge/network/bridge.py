@@ -1,9 +1,10 @@
 """The bridge driver: one Linux bridge per network, one veth pair per endpoint. Pure: answers are steps."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
+from landbridge.errors import Invalid
 from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
 from landbridge.model.network import Endpoint, IpamPool, Network, NetworkRequest, Sandbox
 from landbridge.network import options, ruleset
@@ -14,10 +15,30 @@ class BridgeDriver:
     """Driver ``bridge`` (scope local): containers in one subnet per family, the host is their gateway."""
 
     name = "bridge"
+    interfaces = True
+    host_side = True
+    kind = ""
 
     def check(self, request: NetworkRequest) -> None:
         """Raises: Invalid on an option with a value this driver cannot use."""
         options.check(request)
+        if request.enable_ipv4 is False and not request.enable_ipv6:
+            raise Invalid("IPv4 or IPv6 must be enabled")
+
+    def check_among(self, request: NetworkRequest, networks: Iterable[Network], links: Collection[str]) -> None:
+        """What an existing interface of the bridge's name means is seen when it is used."""
+
+    def leads_out(self, request: NetworkRequest) -> bool:
+        """Unless asked not to."""
+        return True
+
+    def without_gateway(self, request: NetworkRequest, *, six: bool) -> bool:
+        """Whether nobody would have the gateway's address."""
+        return options.without_gateway(request.options, internal=request.internal, six=six)
+
+    def own_mac(self, network: Network) -> bool:
+        """Each endpoint has one."""
+        return True
 
     def create(self, network: Network, mtu: int) -> tuple[Step, ...]:
         """Steps that bring the network's bridge and its rule elements into being."""
@@ -101,26 +122,34 @@ def bridge_spec(network: Network, mtu: int) -> BridgeSpec:
 
 def veth_spec(network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) -> VethSpec:
     """The interface pair of an endpoint."""
+    return VethSpec(
+        host_name=endpoint.host_name,
+        ifname=endpoint.ifname,
+        sandbox=sandbox.path,
+        bridge=network.bridge,
+        mac=endpoint.mac,
+        mtu=network_mtu(network, mtu),
+        addresses=inner_addresses(endpoint),
+        isolated=not options.icc(network),
+        hairpin=options.icc(network),
+        sysctls=inner_sysctls(network, endpoint),
+    )
+
+
+def inner_addresses(endpoint: Endpoint) -> tuple[str, ...]:
+    """The addresses of an endpoint's interface, in CIDR form."""
+    return (*(address for address in (endpoint.ipv4, endpoint.ipv6) if address), *link_local(endpoint))
+
+
+def inner_sysctls(network: Network, endpoint: Endpoint) -> tuple[tuple[str, str], ...]:
+    """The settings of an endpoint's interface. Loopback keeps ::1 whatever the interfaces have."""
     inner = endpoint.ifname
-    # Loopback keeps ::1 whatever the interfaces have.
     sysctls = [(f"net/ipv6/conf/{inner}/disable_ipv6", "0" if endpoint.ipv6 else "1")]
     if endpoint.ipv6:
         sysctls.append((f"net/ipv6/conf/{inner}/accept_ra", "0"))
     if network.options.get(options.ANNOUNCEMENTS) == "0":
         sysctls += [(f"net/ipv4/conf/{inner}/arp_notify", "0"), (f"net/ipv6/conf/{inner}/ndisc_notify", "0")]
-    sysctls += options.sysctls(endpoint.config.driver_opts or {}, inner)
-    return VethSpec(
-        host_name=endpoint.host_name,
-        ifname=inner,
-        sandbox=sandbox.path,
-        bridge=network.bridge,
-        mac=endpoint.mac,
-        mtu=network_mtu(network, mtu),
-        addresses=(*(address for address in (endpoint.ipv4, endpoint.ipv6) if address), *link_local(endpoint)),
-        isolated=not options.icc(network),
-        hairpin=options.icc(network),
-        sysctls=tuple(sysctls),
-    )
+    return (*sysctls, *options.sysctls(endpoint.config.driver_opts or {}, inner))
 
 
 def link_local(endpoint: Endpoint) -> tuple[str, ...]:

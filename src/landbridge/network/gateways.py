@@ -19,10 +19,16 @@ def ranked(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> tu
 
     def rank(endpoint: Endpoint) -> tuple[int, bool, int, int]:
         network = networks[endpoint.network]
-        families = bool(endpoint.gateway4) + bool(endpoint.gateway6)
+        families = _leads(endpoint, networks, six=False) + _leads(endpoint, networks, six=True)
         return (-endpoint.config.gw_priority, network.internal, -families, endpoint.order)
 
     return tuple(sorted(endpoints, key=rank))
+
+
+def _leads(endpoint: Endpoint, networks: Mapping[str, Network], *, six: bool) -> bool:
+    """Whether a default route of a family could lead out of an endpoint: through a gateway, or by the device alone."""
+    gateway, address = (endpoint.gateway6, endpoint.ipv6) if six else (endpoint.gateway4, endpoint.ipv4)
+    return bool(gateway) or (bool(address) and options.by_device(networks[endpoint.network]))
 
 
 class Lead(NamedTuple):
@@ -41,15 +47,16 @@ class Lead(NamedTuple):
 
 
 def lead(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> Lead:
-    """Per family the best ranked endpoint with a gateway.
+    """Per family the best ranked endpoint with a gateway, if its network can be published from: only bridges can.
 
     Only networks with a way out carry published ports, as in Docker: an internal one has none unless its option says
     so, and then for this host alone. `host_ip` is the option of the first such network: the host address of ports
     published without one.
     """
     able = [one for one in ranked((one for one in endpoints if one.active), networks) if _carries(one, networks)]
-    four = next((one for one in able if one.gateway4 or (one.ipv4 and networks[one.network].internal)), None)
-    six = next((one for one in able if one.gateway6 or (one.ipv6 and networks[one.network].internal)), None)
+    four = _bridged(able, networks, six=False)
+    six = _bridged(able, networks, six=True)
+    able = [one for one in able if networks[one.network].bridge]
     if not able:
         return Lead()
     first = networks[able[0].network]
@@ -63,12 +70,21 @@ def lead(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> Lead
     )
 
 
+def _bridged(able: Iterable[Endpoint], networks: Mapping[str, Network], *, six: bool) -> Endpoint | None:
+    """The endpoint that has a family's default route (of an internal network: could have it), if it is on a bridge."""
+    for one in able:
+        address, network = one.ipv6 if six else one.ipv4, networks[one.network]
+        if _leads(one, networks, six=six) or (address and network.internal):
+            return one if network.bridge else None
+    return None
+
+
 def _carries(endpoint: Endpoint, networks: Mapping[str, Network]) -> bool:
     """Whether published ports may lead to an endpoint."""
     network = networks[endpoint.network]
     if network.internal:
         return options.flag(network.options, options.PUBLISH_INTERNAL, default=False)
-    return bool(endpoint.gateway4 or endpoint.gateway6)
+    return _leads(endpoint, networks, six=False) or _leads(endpoint, networks, six=True)
 
 
 def bare(cidr: str) -> str:
@@ -90,13 +106,13 @@ def targets(endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> t
 
 
 def routes(path: str, endpoints: Iterable[Endpoint], networks: Mapping[str, Network]) -> RouteSpec:
-    """The default routes of a sandbox: per family the best ranked active endpoint that has a gateway."""
+    """The default routes of a sandbox: per family the best ranked active endpoint that has a way out."""
     four = six = None
     for endpoint in ranked((one for one in endpoints if one.active), networks):
         if networks[endpoint.network].internal:
             continue
-        four = four or (endpoint if endpoint.gateway4 else None)
-        six = six or (endpoint if endpoint.gateway6 else None)
+        four = four or (endpoint if _leads(endpoint, networks, six=False) else None)
+        six = six or (endpoint if _leads(endpoint, networks, six=True) else None)
     return RouteSpec(
         sandbox=path,
         gateway4=four.gateway4 if four else "",

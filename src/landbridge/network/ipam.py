@@ -15,6 +15,9 @@ from landbridge.model.network import IpamPool, Subnet
 
 Address = IPv4Address | IPv6Address
 
+# Names under which an auxiliary address is the containers' gateway; it may be the network's own.
+_OTHER_GATEWAYS = ("DefaultGatewayIPv4", "DefaultGatewayIPv6")
+
 
 @dataclass(frozen=True, slots=True)
 class PoolBase:
@@ -81,9 +84,10 @@ def _canonical(pool: IpamPool, faults: list[str]) -> IpamPool:
             elif wanted.network_address not in subnet:
                 faults.append(f"invalid ip-range {ip_range}: parent subnet {subnet} doesn't contain ip-range")
             ip_range = str(wanted)
-    gateway = _within(pool.gateway, subnet, "invalid gateway", faults)
+    gateway = _within(pool.gateway, subnet, f"invalid gateway {pool.gateway}", faults)
     auxiliary = {
-        name: _within(value, subnet, "invalid auxiliary address", faults) for name, value in pool.auxiliary.items()
+        name: _within(value, subnet, f"invalid auxiliary address {name}", faults)
+        for name, value in pool.auxiliary.items()
     }
     return IpamPool(subnet=str(subnet), ip_range=ip_range, gateway=gateway, auxiliary=auxiliary, chosen=pool.chosen)
 
@@ -94,11 +98,32 @@ def _within(text: str, subnet: Subnet, what: str, faults: list[str]) -> str:
     try:
         address = ip_address(text.split("/")[0])
     except ValueError:
-        faults.append(f"{what} {text}: invalid address")
+        faults.append(f"{what}: invalid address")
         return text
-    if address not in subnet:
-        faults.append(f"{what} {text}: parent subnet {subnet} doesn't contain this address")
+    if address.version != subnet.version:
+        faults.append(f"{what}: parent subnet is an IPv{subnet.version} block")
+    elif address not in subnet:
+        faults.append(f"{what}: parent subnet {subnet} doesn't contain this address")
     return str(address)
+
+
+def check_reserved(pools: Sequence[IpamPool]) -> None:
+    """Gateways and auxiliary addresses can be had, each once.
+
+    Raises: Forbidden (Docker's sentences) for one that is the network's or broadcast address, or taken by another.
+    """
+    for pool in pools:
+        subnet = ip_network(pool.subnet)
+        low, high = usable(IpamPool(subnet=pool.subnet))
+        taken: set[int] = set()
+        wanted = [(f"failed to allocate gateway ({pool.gateway})", pool.gateway)] if pool.gateway else []
+        wanted += [(f"failed to allocate secondary ip address ({name}:{text})", text)
+                   for name, text in pool.auxiliary.items() if name not in _OTHER_GATEWAYS]
+        for what, text in wanted:
+            number = int(ip_address(text))
+            if number in taken or (subnet.version == 4 and not low <= number <= high):
+                raise Forbidden(f"{what}: Address already in use")
+            taken.add(number)
 
 
 def check_overlap(subnet: Subnet, taken: Iterable[Subnet]) -> None:

@@ -85,6 +85,16 @@ def with_families(request: NetworkRequest) -> NetworkRequest:
     return replace(request, enable_ipv4=four, enable_ipv6=six)
 
 
+def is_layer3(driver: str, given: Mapping[str, str]) -> bool:
+    """True for an ipvlan that routes: the parent answers for all, there are no neighbours and no gateway."""
+    return driver == "ipvlan" and given.get("ipvlan_mode") in ("l3", "l3s")
+
+
+def by_device(network: Network) -> bool:
+    """True when the default route leads straight out of the interface."""
+    return not network.internal and is_layer3(network.driver, network.options)
+
+
 def sysctls(options: Mapping[str, str], ifname: str) -> tuple[tuple[str, str], ...]:
     """The settings of one interface (``net.ipv4.conf.IFNAME.log_martians=1,…``) as keys under /proc/sys and values.
 
@@ -113,13 +123,7 @@ def check(request: NetworkRequest) -> None:
     for key in _FLAGS:
         if key in given and given[key] not in _TRUE | _FALSE:
             raise _wrong(key, given[key], f'strconv.ParseBool: parsing "{given[key]}": invalid syntax')
-    mtu = given.get(MTU, "0")
-    if not (mtu.isascii() and mtu.removeprefix("-").isdecimal()):
-        raise _wrong(MTU, mtu, f'strconv.Atoi: parsing "{mtu}": invalid syntax')
-    if not 0 <= int(mtu) <= 65535:
-        raise Invalid(f"invalid MTU number: {mtu}")
-    if request.enable_ipv6 and 0 < int(mtu) < LEAST_MTU6:
-        raise Invalid(f"invalid MTU number: {mtu} (IPv6 takes at least {LEAST_MTU6})")
+    check_mtu(request)
     for key, least, most in ((ANNOUNCEMENTS, 0, 3), (ANNOUNCED_EVERY, 100, 2000)):
         text = given.get(key, str(least))
         if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
@@ -138,6 +142,17 @@ def check(request: NetworkRequest) -> None:
             raise _wrong(key, given[key], f"unknown gateway mode {given[key]}")
         if given.get(key) == "isolated" and not request.internal:
             raise _wrong(key, given[key], "gateway mode 'isolated' can only be used for an internal network")
+
+
+def check_mtu(request: NetworkRequest) -> None:
+    """Raises: Invalid when the MTU is no number of bytes an interface can have."""
+    mtu = request.options.get(MTU, "0")
+    if not (mtu.isascii() and mtu.removeprefix("-").isdecimal()):
+        raise _wrong(MTU, mtu, f'strconv.Atoi: parsing "{mtu}": invalid syntax')
+    if not 0 <= int(mtu) <= 65535:
+        raise Invalid(f"invalid MTU number: {mtu}")
+    if request.enable_ipv6 and 0 < int(mtu) < LEAST_MTU6:
+        raise Invalid(f"invalid MTU number: {mtu} (IPv6 takes at least {LEAST_MTU6})")
 
 
 def check_endpoint(options: Mapping[str, str]) -> list[str]:

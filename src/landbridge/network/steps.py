@@ -7,7 +7,7 @@ inverses of what was done, last first. A step never reads anything back to decid
 from dataclasses import dataclass, replace
 
 from landbridge.model.hold import Hold
-from landbridge.model.link import BridgeSpec, Flow, RouteSpec, SandboxSpec, VethSpec
+from landbridge.model.link import BridgeSpec, Flow, ParentSpec, RouteSpec, SandboxSpec, StackedSpec, VethSpec
 from landbridge.model.names import Change
 
 
@@ -66,6 +66,28 @@ class Veth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Parent:
+    """An interface that others are stacked on exists or does not; one that was there before us stays."""
+
+    spec: ParentSpec
+    present: bool = True
+
+    def inverse(self) -> "Parent":
+        return replace(self, present=not self.present)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stacked:
+    """A macvlan or ipvlan interface exists in its sandbox or does not."""
+
+    spec: StackedSpec
+    present: bool = True
+
+    def inverse(self) -> "Stacked":
+        return replace(self, present=not self.present)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Routes:
     """The default routes inside a sandbox change from `before` to `after`."""
 
@@ -120,4 +142,4 @@ class Forget:
         return Forget()
 
 
-Step = Bridge | Namespace | Exposed | Veth | Routes | Rules | Ports | Names | Forget
+Step = Bridge | Parent | Namespace | Exposed | Veth | Stacked | Routes | Rules | Ports | Names | Forget

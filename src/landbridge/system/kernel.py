@@ -8,9 +8,19 @@ import os
 from collections.abc import Sequence
 from threading import Lock
 
-from landbridge.errors import Conflict
-from landbridge.model.link import BridgeSpec, Flow, LinkFact, RouteFact, RouteSpec, SandboxSpec, VethSpec
-from landbridge.system import forwarding, netlink, netns, sysctl
+from landbridge.errors import Conflict, NotFound
+from landbridge.model.link import (
+    BridgeSpec,
+    Flow,
+    LinkFact,
+    ParentSpec,
+    RouteFact,
+    RouteSpec,
+    SandboxSpec,
+    StackedSpec,
+    VethSpec,
+)
+from landbridge.system import forwarding, netlink, netns, stacked, sysctl
 from landbridge.system.conntrack import Conntrack
 from landbridge.system.netlink import Netlink
 
@@ -58,6 +68,33 @@ class HostKernel:
     def detach_port(self, host_name: str) -> None:
         with self._lock:
             self._netlink.detach_port(host_name)
+
+    def ensure_parent(self, spec: ParentSpec) -> None:
+        with self._lock:
+            stacked.ensure_parent(self._netlink, spec)
+
+    def remove_parent(self, name: str) -> None:
+        with self._lock:
+            stacked.remove_parent(self._netlink, name)
+
+    def add_stacked(self, spec: StackedSpec) -> None:
+        with self._lock:
+            stacked.add(self._netlink, spec)
+
+    def remove_stacked(self, sandbox: str, ifname: str) -> None:
+        stacked.remove(sandbox, ifname)
+
+    def supports(self, kind: str) -> bool:
+        with self._lock:
+            return stacked.supports(self._netlink, kind)
+
+    def links_in(self, sandbox: str) -> tuple[str, ...]:
+        """Names of the interfaces in a sandbox; none when it is gone."""
+        try:
+            with Netlink.inside(sandbox) as inside:
+                return tuple(fact.name for fact in inside.links())
+        except NotFound:
+            return ()
 
     def set_routes(self, spec: RouteSpec) -> None:
         netlink.set_routes(spec)

@@ -16,13 +16,10 @@ from typing import Literal
 
 from landbridge.errors import Conflict, NotFound
 from landbridge.model.link import BridgeSpec, LinkCounters, LinkFact, RouteFact, RouteSpec, VethSpec
-from landbridge.system import netns, nlwire, rtnl, sysctl
+from landbridge.system import inner, netns, nlwire, rtnl, sysctl
 from landbridge.system.nlsocket import Channel, NetlinkError, Request, open_channel
 
 OWNER = "landbridge"  # the alias (ip -d link) of a bridge made here when nobody gives another
-
-_GONE = (errno.ENODEV,)
-_NEW = nlwire.NLM_F_CREATE | nlwire.NLM_F_EXCL
 
 Adopted = Literal["made", "ours", "foreign"]
 
@@ -50,6 +47,16 @@ class Netlink:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def channel(self) -> Channel:
+        """The conversation, for the verbs of other modules."""
+        return self._channel
+
+    @property
+    def owner(self) -> str:
+        """The alias of what is made here."""
+        return self._owner
 
     @property
     def messages_sent(self) -> int:
@@ -93,9 +100,9 @@ class Netlink:
 
     def _make_bridge(self, spec: BridgeSpec) -> None:
         body = rtnl.new_bridge(spec.name, spec.mac or _random_mac(), spec.mtu)
-        self._channel.ask(Request(f"create bridge {spec.name}", rtnl.RTM_NEWLINK, body, _NEW))
+        self._channel.ask(Request(f"create bridge {spec.name}", rtnl.RTM_NEWLINK, body, inner.NEW))
         # Not in one batch with the above: a bridge somebody else made meanwhile must not get our mark.
-        self._channel.ask(_change(f"alias of {spec.name}", rtnl.with_alias(spec.name, self._owner)))
+        self._channel.ask(inner.change(f"alias of {spec.name}", rtnl.with_alias(spec.name, self._owner)))
 
     def _shape_bridge(self, spec: BridgeSpec, fact: LinkFact, *, foreign: bool) -> None:
         self._write_sysctls(spec.sysctls)
@@ -105,11 +112,11 @@ class Netlink:
             owned = rtnl.owned_addresses(self._channel.dump(selected)).get(fact.index, [])
             requests += [_delete_address(spec.name, fact.index, cidr) for cidr in owned if cidr not in spec.addresses]
             if fact.mtu != spec.mtu:
-                requests.append(_change(f"mtu of {spec.name}", rtnl.with_mtu(spec.name, spec.mtu)))
+                requests.append(inner.change(f"mtu of {spec.name}", rtnl.with_mtu(spec.name, spec.mtu)))
             if spec.mac and fact.mac != spec.mac.lower():
-                requests.append(_change(f"mac of {spec.name}", rtnl.with_mac(spec.name, spec.mac)))
-        requests += [_add_address(spec.name, fact.index, cidr, forgive=(errno.EEXIST,)) for cidr in spec.addresses]
-        requests.append(_change(f"bring up {spec.name}", rtnl.link_up(spec.name)))
+                requests.append(inner.change(f"mac of {spec.name}", rtnl.with_mac(spec.name, spec.mac)))
+        requests += [inner.add_address(spec.name, fact.index, cidr, forgive=(errno.EEXIST,)) for cidr in spec.addresses]
+        requests.append(inner.change(f"bring up {spec.name}", rtnl.link_up(spec.name)))
         self._channel.ask(*requests)
 
     # ---- endpoints
@@ -127,14 +134,14 @@ class Netlink:
             name = spec.host_name
             # The port flags are set before anything can pass: the far end is still down.
             self._channel.ask(
-                _change(f"no link-local on {name}", rtnl.without_link_local(name), (errno.EAFNOSUPPORT,)),
-                _change(f"port {name}", rtnl.port_up(name, hairpin=spec.hairpin, isolated=spec.isolated)),
+                inner.change(f"no link-local on {name}", rtnl.without_link_local(name), (errno.EAFNOSUPPORT,)),
+                inner.change(f"port {name}", rtnl.port_up(name, hairpin=spec.hairpin, isolated=spec.isolated)),
             )
-            with _channel_inside(spec) as inside:
-                mac = _configure(inside, spec)
+            with inner.channel_inside(spec) as inside:
+                mac = inner.configure(inside, spec)
                 _await_carrier(self._channel, name)
                 _await_carrier(self._channel, spec.bridge)
-                inside.ask(_change(f"announce {spec.ifname}", rtnl.with_mac(spec.ifname, mac)))
+                inside.ask(inner.change(f"announce {spec.ifname}", rtnl.with_mac(spec.ifname, mac)))
         except BaseException:
             self.remove_veth(spec.host_name)
             raise
@@ -143,7 +150,7 @@ class Netlink:
         """Take a port out of its bridge, which makes its addresses reusable at once. Twice is fine."""
         what = f"detach {host_name}"
         # ENODEV: the namespace ended and took the pair with it.
-        self._channel.ask(_change(what, rtnl.out_of_bridge(host_name), _GONE))
+        self._channel.ask(inner.change(what, rtnl.out_of_bridge(host_name), inner.GONE))
 
     def remove_veth(self, host_name: str) -> None:
         """Detach and delete a pair. Twice is fine.
@@ -155,7 +162,7 @@ class Netlink:
 
     def remove_link(self, name: str) -> None:
         """Delete a link of any kind. Twice is fine. Raises: NetlinkError."""
-        self._channel.ask(Request(f"remove {name}", rtnl.RTM_DELLINK, rtnl.link_by_name(name), forgive=_GONE))
+        self._channel.ask(Request(f"remove {name}", rtnl.RTM_DELLINK, rtnl.link_by_name(name), forgive=inner.GONE))
 
     def _make_veth(self, spec: VethSpec, bridge: int) -> None:
         try:
@@ -171,7 +178,7 @@ class Netlink:
                 mac=spec.mac,
                 sandbox_fd=sandbox,
             )
-            self._channel.ask(Request(f"create {spec.host_name}/{spec.ifname}", rtnl.RTM_NEWLINK, body, _NEW))
+            self._channel.ask(Request(f"create {spec.host_name}/{spec.ifname}", rtnl.RTM_NEWLINK, body, inner.NEW))
         finally:
             os.close(sandbox)
 
@@ -202,7 +209,7 @@ class Netlink:
 
     def counters_of(self, name: str) -> LinkCounters:
         """Traffic counters of one link. Raises: NotFound."""
-        request = Request(f"counters of {name}", rtnl.RTM_GETLINK, rtnl.counters_of(name), forgive=_GONE)
+        request = Request(f"counters of {name}", rtnl.RTM_GETLINK, rtnl.counters_of(name), forgive=inner.GONE)
         body = self._channel.get(request)
         if body is None:
             raise NotFound(f"no interface {name}")
@@ -211,21 +218,22 @@ class Netlink:
     # ---- shared
 
     def _find(self, name: str) -> bytes | None:
-        return _find(self._channel, name)
+        return inner.find(self._channel, name)
 
     def _name_of(self, index: int) -> str:
-        body = self._channel.get(Request("name of a link", rtnl.RTM_GETLINK, rtnl.link_by_index(index), forgive=_GONE))
+        asked = Request("name of a link", rtnl.RTM_GETLINK, rtnl.link_by_index(index), forgive=inner.GONE)
+        body = self._channel.get(asked)
         return rtnl.links([body], ())[0].name if body else ""
 
     def _found(self, name: str) -> bytes:
-        return _found(self._channel, name)
+        return inner.found(self._channel, name)
 
     def _write_sysctls(self, settings: Sequence[tuple[str, str]]) -> None:
         if settings and self._path:
             with netns.inside(self._path):
-                sysctl.write_all(_possible(settings))
+                sysctl.write_all(inner.possible(settings))
         else:
-            sysctl.write_all(_possible(settings))
+            sysctl.write_all(inner.possible(settings))
 
 
 def set_routes(spec: RouteSpec) -> None:
@@ -239,50 +247,23 @@ def set_routes(spec: RouteSpec) -> None:
 
 
 def _set_default(channel: Channel, family: int, gateway: str, ifname: str) -> None:
-    if gateway:
-        body = rtnl.default_route(gateway, rtnl.link_index(_found(channel, ifname)))
+    if ifname:
+        index = rtnl.link_index(inner.found(channel, ifname))
+        body = rtnl.default_route(gateway, index) if gateway else rtnl.device_route(family, index)
         flags = nlwire.NLM_F_CREATE | nlwire.NLM_F_REPLACE
-        request = Request(f"default route via {gateway}", rtnl.RTM_NEWROUTE, body, flags)
+        request = Request(f"default route via {gateway or ifname}", rtnl.RTM_NEWROUTE, body, flags)
         try:
             channel.ask(request)
         except NetlinkError as error:
             if error.errno not in (errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH):
                 raise
             # A program inside put the interface down; its network is the way out now.
-            channel.ask(_change(f"{ifname} up", rtnl.link_up(ifname)), request)
+            channel.ask(inner.change(f"{ifname} up", rtnl.link_up(ifname)), request)
     else:
         # ESRCH (IPv4) and ENOENT (IPv6): there is none. The others: a kernel without this family.
         forgive = (errno.ESRCH, errno.ENOENT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP)
         body = rtnl.any_default_route(family)
         channel.ask(Request("remove the default route", rtnl.RTM_DELROUTE, body, forgive=forgive))
-
-
-def _channel_inside(spec: VethSpec) -> Channel:
-    """A channel in the sandbox, and on the way the settings of its new interface.
-
-    The first two have the kernel announce the interface's addresses (gratuitous ARP, unsolicited neighbour
-    advertisement) whenever its MAC is set: neighbours that knew an address by the MAC of a former owner would
-    keep sending there for up to a minute. A setting of the same name in `spec` wins.
-    """
-    announce = ((f"net/ipv4/conf/{spec.ifname}/arp_notify", "1"), (f"net/ipv6/conf/{spec.ifname}/ndisc_notify", "1"))
-    with netns.inside(spec.sandbox):
-        sysctl.write_all(_possible((*announce, *spec.sysctls)))
-        return open_channel()
-
-
-def _possible(settings: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Without those of interfaces that have no IPv6: the kernel has none, or their MTU is too small for it."""
-    return [(key, value) for key, value in settings
-            if not key.startswith("net/ipv6/conf/") or os.path.exists(f"/proc/sys/{key.rpartition('/')[0]}")]
-
-
-
-def _configure(inside: Channel, spec: VethSpec) -> str:
-    """Addresses, then up; returns the MAC, which the kernel chose when `spec` has none."""
-    body = _found(inside, spec.ifname)
-    requests = [_add_address(spec.ifname, rtnl.link_index(body), cidr) for cidr in spec.addresses]
-    inside.ask(*requests, _change(f"bring up {spec.ifname}", rtnl.link_up(spec.ifname)))
-    return rtnl.links([body], ())[0].mac
 
 
 def _await_carrier(channel: Channel, name: str) -> None:
@@ -293,28 +274,9 @@ def _await_carrier(channel: Channel, name: str) -> None:
     no failure of ours: an adopted bridge may run the spanning tree protocol.
     """
     for attempt in range(11):  # from 0.5 ms, doubled: a second in all
-        if rtnl.is_settled(_found(channel, name)):
+        if rtnl.is_settled(inner.found(channel, name)):
             return
         time.sleep(0.0005 * 2**attempt)
-
-
-def _find(channel: Channel, name: str) -> bytes | None:
-    return channel.get(Request(f"look up {name}", rtnl.RTM_GETLINK, rtnl.link_by_name(name), forgive=_GONE))
-
-
-def _found(channel: Channel, name: str) -> bytes:
-    body = _find(channel, name)
-    if body is None:
-        raise NotFound(f"no interface {name}")
-    return body
-
-
-def _change(what: str, body: bytes, forgive: tuple[int, ...] = ()) -> Request:
-    return Request(what, rtnl.RTM_NEWLINK, body, forgive=forgive)
-
-
-def _add_address(name: str, index: int, cidr: str, forgive: tuple[int, ...] = ()) -> Request:
-    return Request(f"address {cidr} on {name}", rtnl.RTM_NEWADDR, rtnl.address(index, cidr), _NEW, forgive)
 
 
 def _delete_address(name: str, index: int, cidr: str) -> Request:

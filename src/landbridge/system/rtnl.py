@@ -9,17 +9,22 @@ import socket
 import struct
 from collections.abc import Iterable, Iterator
 
-from landbridge.model.link import LinkCounters, LinkFact, RouteFact
-from landbridge.system.nlwire import as_text, as_u32, attribute, attributes, nested, text, u8, u32
+from landbridge.model.link import LinkCounters, LinkFact, RouteFact, StackedSpec
+from landbridge.system.nlwire import as_text, as_u32, attribute, attributes, nested, text, u8, u16, u32
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 
-_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 10, 18
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
 _IFLA_IFALIAS, _IFLA_STATS64, _IFLA_AF_SPEC, _IFLA_NET_NS_FD, _IFLA_EXT_MASK = 20, 23, 26, 28, 29
 _INFO_KIND, _INFO_DATA, _INFO_SLAVE_KIND, _INFO_SLAVE_DATA = 1, 2, 4, 5
 _VETH_INFO_PEER = 1
+_VLAN_ID = 1
+_STACKED_MODE, _IPVLAN_FLAGS = 1, 2
+_MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
+_IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
+_IPVLAN_FLAG = {"bridge": 0, "private": 1, "vepa": 2}
 _BRPORT_MODE, _BRPORT_ISOLATED = 4, 33  # mode is what `bridge link` calls hairpin
 _INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE = 8, 1
 _EXT_SKIP_STATS = 8
@@ -30,7 +35,7 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 4, 8
 _IFA_F_NODAD, _IFA_F_PERMANENT = 0x02, 0x80
 
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_VIA = 1, 4, 5, 9, 18
-_TABLE_MAIN, _PROTO_BOOT, _TYPE_UNICAST = 254, 3, 1
+_TABLE_MAIN, _PROTO_BOOT, _TYPE_UNICAST, _SCOPE_LINK = 254, 3, 1, 253
 
 _LINK = struct.Struct("=BxHiII")  # family, type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
@@ -96,6 +101,39 @@ def new_veth(*, host_name: str, bridge: int, mtu: int, ifname: str, mac: str, sa
     )
 
 
+def new_plain(name: str, kind: str) -> bytes:
+    """A link of a kind that needs nothing said about it (dummy, ifb), still down."""
+    return _link() + text(_IFLA_IFNAME, name) + nested(_IFLA_LINKINFO, text(_INFO_KIND, kind))
+
+
+def new_vlan(name: str, below: int, number: int) -> bytes:
+    """The VLAN `number` of the link with index `below`, still down."""
+    info = nested(_IFLA_LINKINFO, text(_INFO_KIND, "vlan"), nested(_INFO_DATA, u16(_VLAN_ID, number)))
+    return _link() + text(_IFLA_IFNAME, name) + u32(_IFLA_LINK, below) + info
+
+
+def new_stacked(spec: StackedSpec, *, parent: int, sandbox_fd: int) -> bytes:
+    """A macvlan or ipvlan inside the sandbox, still down, over the link with index `parent` in the sender's."""
+    if spec.kind == "macvlan":
+        data = u32(_STACKED_MODE, _MACVLAN_MODES[spec.mode])
+    else:
+        data = u16(_STACKED_MODE, _IPVLAN_MODES[spec.mode]) + u16(_IPVLAN_FLAGS, _IPVLAN_FLAG[spec.flag or "bridge"])
+    return (
+        _link()
+        + text(_IFLA_IFNAME, spec.ifname)
+        + u32(_IFLA_LINK, parent)
+        + (u32(_IFLA_MTU, spec.mtu) if spec.mtu else b"")
+        + (_mac(spec.mac) if spec.mac else b"")
+        + u32(_IFLA_NET_NS_FD, sandbox_fd)
+        + nested(_IFLA_LINKINFO, text(_INFO_KIND, spec.kind), nested(_INFO_DATA, data))
+    )
+
+
+def nothing_of_kind(kind: str) -> bytes:
+    """A request for a link of `kind` that lacks all the kernel needs: the refusal tells whether it knows the kind."""
+    return _link() + nested(_IFLA_LINKINFO, text(_INFO_KIND, kind))
+
+
 def without_link_local(name: str) -> bytes:
     """Keep a link from giving itself an fe80:: address: a bridge port needs none."""
     mode = nested(socket.AF_INET6, u8(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE))
@@ -155,6 +193,13 @@ def address(index: int, cidr: str) -> bytes:
 def addresses_of(index: int) -> bytes:
     """Select the addresses of both families on one link, or on every link with index 0."""
     return _ADDRESS.pack(socket.AF_UNSPEC, 0, 0, 0, index)
+
+
+def device_route(family: int, index: int) -> bytes:
+    """The default route straight out of the link with `index`, to set or replace: everybody is a neighbour there."""
+    scope = _SCOPE_LINK if family == socket.AF_INET else 0
+    head = _ROUTE.pack(family, 0, 0, 0, _TABLE_MAIN, _PROTO_BOOT, scope, _TYPE_UNICAST, 0)
+    return head + u32(_RTA_OIF, index)
 
 
 def default_route(gateway: str, index: int) -> bytes:

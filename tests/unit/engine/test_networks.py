@@ -63,7 +63,16 @@ async def test_a_pool_of_a_family_left_off_is_shown_and_not_used(rig: Rig) -> No
         (NetworkRequest(name="net", driver="weave"), NotFound, 'plugin "weave" not found'),
         (NetworkRequest(name="net", driver="host"), Forbidden, 'only one instance of "host" network is allowed'),
         (NetworkRequest(name="net", ipam_driver="dhcp"), NotFound, 'plugin "dhcp" not found'),
-        (NetworkRequest(name="net", scope="swarm"), Forbidden, "swarm"),
+        (NetworkRequest(name="net", scope="swarm"), Forbidden, "cannot create a swarm scoped network when swarm is not"),
+        (NetworkRequest(name="net", driver="overlay"), Forbidden, "This node is not a swarm manager."),
+        (NetworkRequest(name="net", ingress=True), Forbidden, "Ingress network can only be global scope network"),
+        (NetworkRequest(name="net", config_only=True, scope="local"), Forbidden, "can only contain network specific"),
+        (NetworkRequest(name="net", config_only=True, ingress=True), Forbidden, "can only contain network specific"),
+        (NetworkRequest(name="net", ipam_driver="null"), Invalid, "ipv4 pool is empty"),
+        (NetworkRequest(name="net", ipam_driver="null", enable_ipv4=False, enable_ipv6=True), Invalid, "ipv6 pool is empty"),
+        (NetworkRequest(name="net", ipam_driver="null", pools=(IpamPool(subnet="10.0.0.0/8"),)), Invalid,
+         "null ipam driver does not handle specific address pool requests"),
+        (NetworkRequest(name="net", driver="macvlan", options={"parent": "eth9"}), Internal, "invalid subinterface vlan"),
         (NetworkRequest(name="net", enable_ipv4=False), Invalid, "IPv4 or IPv6 must be enabled"),
         (NetworkRequest(name="net", config_from="none"), NotFound, 'configuration network "none" does not exist'),
         (NetworkRequest(name="net", pools=(IpamPool(subnet="10.0.0.1/8"),)), Invalid, "it should be 10.0.0.0/8"),
@@ -142,7 +151,9 @@ async def test_what_nobody_uses(rig: Rig) -> None:
     await rig.run("two", net="claimed")
     await rig.lifecycle.stop("two")
     await rig.create("three", net="asked")
-    assert [one.name for one in rig.networks.unused()] == ["claimed", "asked", "idle"], "who does not run holds none"
+    await rig.network("template", config_only=True)
+    # As in Docker: who does not run is on no network, and templates stay.
+    assert [one.name for one in rig.networks.unused()] == ["claimed", "asked", "idle"]
 
 
 @engine_test
@@ -237,3 +248,46 @@ async def test_the_host_has_a_name_where_it_has_an_address(rig: Rig) -> None:
     gone = rig.state.network("net").id
     await rig.networks.remove("net")
     assert gone not in {one.network for one in rig.resolver.records.values()} | set(rig.resolver.networks)
+
+
+@engine_test
+async def test_an_ipvlan_on_a_kernel_that_has_none(rig: Rig) -> None:
+    rig.kernel.kinds.discard("ipvlan")
+    with pytest.raises(Internal, match=r"failed to create the ipvlan port: operation not supported"):
+        await rig.network("net", driver="ipvlan")
+    assert rig.state.networks.by_name("net") is None and rig.kernel.parents == {}
+    await rig.network("template", driver="ipvlan", config_only=True)
+
+
+@engine_test
+async def test_one_segment_without_addresses(rig: Rig) -> None:
+    net = await rig.network("net", driver="macvlan", ipam_driver="null", enable_ipv4=False, options={"parent": "uplink"})
+    assert net.pools == ()
+    web = await rig.run("web", net="net")
+    assert [(one.ipv4, one.ipv6) for one in rig.state.endpoints_of(web.id)] == [("", "")]
+    assert [spec.addresses for spec in rig.kernel.stacked.values()] == [()]
+
+
+@engine_test
+async def test_templates_hold_nothing_until_they_are_used(rig: Rig) -> None:
+    given = {"com.docker.network.driver.mtu": "1400"}
+    await rig.network("template", "10.9.0.0/24", config_only=True, options=given, labels={"a": "b"})
+    await rig.network("other", "10.9.1.0/24")
+    made = await rig.network("net", config_from="template", driver="bridge")
+    assert (made.pools[0].subnet, made.options, made.labels) == ("10.9.0.0/24", given, {"a": "b"})
+    assert rig.kernel.bridges[made.bridge].mtu == 1400
+    for rest, text in (
+        ({"labels": {"x": "y"}}, "user specified configurations are not supported"),
+        ({"options": {"x": "y"}}, "network driver options are not supported"),
+        ({"enable_ipv6": True}, "user specified configurations are not supported"),
+        ({"config_only": True}, "a configuration network cannot depend on another"),
+        ({}, "Pool overlaps"),
+    ):
+        with pytest.raises(Forbidden, match=text):
+            await rig.network("second", config_from="template", **rest)
+    with pytest.raises(Forbidden, match="cannot create endpoint on configuration-only network"):
+        await rig.run("web", net="template")
+    with pytest.raises(Forbidden, match='configuration network "template" is in use'):
+        await rig.networks.remove("template")
+    await rig.networks.remove("net")
+    await rig.networks.remove("template")

@@ -9,7 +9,7 @@ from worlds import container, endpoint, network, sandbox
 
 
 def test_every_driver_knows_its_name() -> None:
-    assert set(DRIVERS) == {"bridge", "null", "host"}
+    assert set(DRIVERS) == {"bridge", "macvlan", "ipvlan", "null", "host"}
     assert all(driver(name).name == name for name in DRIVERS)
 
 

@@ -58,6 +58,52 @@ def test_every_fault_of_a_configuration_is_listed() -> None:
     assert "parent subnet 10.1.0.0/24 doesn't contain this address" in lines[3]
 
 
+@pytest.mark.parametrize(
+    ("gateway", "auxiliary", "text"),
+    [
+        ("10.0.0.1", {"a": "10.1.0.1", "b": "x"}, (
+            "* invalid auxiliary address a: parent subnet 10.0.0.0/24 doesn't contain this address",
+            "* invalid auxiliary address b: invalid address",
+        )),
+        ("fd00::1", {"a": "fd00::2"}, (
+            "* invalid gateway fd00::1: parent subnet is an IPv4 block",
+            "* invalid auxiliary address a: parent subnet is an IPv4 block",
+        )),
+    ],
+)  # fmt: skip
+def test_addresses_outside_are_named(gateway: str, auxiliary: dict[str, str], text: tuple[str, ...]) -> None:
+    with pytest.raises(Invalid) as error:
+        ipam.canonical_pools((pool("10.0.0.0/24", gateway=gateway, auxiliary=auxiliary),))
+    assert error.value.message == "\n".join(("invalid network config:", *text))
+
+
+@pytest.mark.parametrize(
+    ("subnet", "gateway", "auxiliary", "text"),
+    [
+        ("10.0.0.0/24", "10.0.0.0", {}, "failed to allocate gateway (10.0.0.0): Address already in use"),
+        ("10.0.0.0/24", "10.0.0.255", {}, "failed to allocate gateway (10.0.0.255): Address already in use"),
+        ("10.0.0.0/24", "10.0.0.1", {"a": "10.0.0.1"},
+         "failed to allocate secondary ip address (a:10.0.0.1): Address already in use"),
+        ("10.0.0.0/24", "", {"a": "10.0.0.9", "b": "10.0.0.9"},
+         "failed to allocate secondary ip address (b:10.0.0.9): Address already in use"),
+        ("10.0.0.0/24", "", {"a": "10.0.0.255"},
+         "failed to allocate secondary ip address (a:10.0.0.255): Address already in use"),
+    ],
+)  # fmt: skip
+def test_what_is_kept_back_can_be_had(subnet: str, gateway: str, auxiliary: dict[str, str], text: str) -> None:
+    with pytest.raises(Forbidden) as error:
+        ipam.check_reserved((pool(subnet, gateway=gateway, auxiliary=auxiliary),))
+    assert error.value.message == text
+
+
+def test_small_subnets_and_other_gateways_can_be_had() -> None:
+    ipam.check_reserved((
+        pool("10.0.0.0/31", gateway="10.0.0.0", auxiliary={"a": "10.0.0.1"}), pool("10.1.0.0/32", gateway="10.1.0.0"),
+        pool("10.2.0.0/24", gateway="10.2.0.1", auxiliary={"DefaultGatewayIPv4": "10.2.0.1"}),
+        pool("fd00::/64", gateway="fd00::"),
+    ))  # fmt: skip
+
+
 def test_an_overlap_is_refused() -> None:
     with pytest.raises(Forbidden, match="Pool overlaps with other one on this address space"):
         ipam.check_overlap(ip_network("10.0.0.0/16"), [ip_network("10.0.4.0/24")])
