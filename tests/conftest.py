@@ -35,7 +35,7 @@ def run_token() -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def watch(run_token: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[leaks.Watch]:
-    """The marks of this run. A test with a daemon adds its instance suffix by `watch.add_mark`."""
+    """The marks of this run. A test with a daemon adds its instance by `watch.add_instance`."""
     mark = f"tst{run_token}"
     os.environ[leaks.MARK_VARIABLE] = mark
     yield leaks.Watch({mark, f"{tmp_path_factory.getbasetemp()}/"})

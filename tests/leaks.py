@@ -18,6 +18,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from landbridge.model.world import Instance
 from landbridge.system.netlink import Netlink
 from landbridge.system.netns import current
 from landbridge.system.nft import Nft
@@ -57,9 +58,12 @@ class Watch:
     marks: set[str]
     forgiven: dict[str, str] = field(default_factory=dict)
 
-    def add_mark(self, mark: str) -> None:
-        """Look for things carrying `mark` too (a daemon's instance suffix), from the next snapshot on."""
-        self.marks.add(mark)
+    def add_instance(self, instance: Instance) -> None:
+        """Look for what a daemon's instance makes, too, from the next snapshot on.
+
+        By whole prefixes: its four digits alone stand in every hundredth container id of somebody else.
+        """
+        self.marks |= {instance.table, instance.cgroup, instance.bridge_prefix, instance.veth_prefix}
 
     def forgive(self, kind: str, *, because: str) -> None:
         """Let this test keep new things of `kind` (a field of `Snapshot`)."""

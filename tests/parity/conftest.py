@@ -37,7 +37,7 @@ def engine(
     directory = tmp_path_factory.mktemp("parity")
     lab = Lab(f"tst{run_token}pt", directory / "lab")
     lab.directory.mkdir()
-    watch.add_mark(Instance.of(str(lab.data_root)).suffix)
+    watch.add_instance(Instance.of(str(lab.data_root)))
     with lab:
         made = Engine(str(lab.socket), docker_command, directory / "play")
         with made.images(imagery.build(directory / "images"), list(imagery.NAMES)):

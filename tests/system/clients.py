@@ -33,6 +33,8 @@ class Client:
             pytest.skip(f"this docker command is older than what is asked: {done.err.splitlines()[0]}")
         if words[0] == "port":  # before 23.0: ":::80" for "[::]:80"
             done = replace(done, out=re.sub(r"(^|-> )([0-9a-f]*:[0-9a-f:]*):(\d+)$", r"\1[\2]:\3", done.out, flags=re.MULTILINE))
+        if words[0] == "ps":
+            done = replace(done, out=done.out.replace(":::", "[::]:"))
         return done
 
     def ok(self, *words: str, **options: object) -> str:

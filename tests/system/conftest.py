@@ -44,7 +44,7 @@ def lab(
 ) -> Iterator[Lab]:
     """The engine, its host and the machine outside; images loaded."""
     made = Lab(f"tst{run_token}", tmp_path_factory.mktemp("lab"))
-    watch.add_mark(Instance.of(str(made.data_root)).suffix)
+    watch.add_instance(Instance.of(str(made.data_root)))
     with made:
         for path in archives.values():
             done = made.landbridge("load", "-q", "-i", str(path))
@@ -57,7 +57,7 @@ def own_lab(run_token: str, tmp_path: Path, watch: leaks.Watch, archives: dict[s
     """An engine of the test's own, which it may kill and start again."""
     made = Lab(f"tst{run_token}own", tmp_path / "lab")
     made.directory.mkdir()
-    watch.add_mark(Instance.of(str(made.data_root)).suffix)
+    watch.add_instance(Instance.of(str(made.data_root)))
     with made:
         for name in ("busybox", "httpd"):
             assert made.landbridge("load", "-q", "-i", str(archives[name])).code == 0
@@ -75,7 +75,7 @@ def lab_with(run_token: str, tmp_path: Path, watch: leaks.Watch, archives: dict[
     def make(*flags: str, start: bool = True) -> Lab:
         lab = Lab(f"tst{run_token}f{len(made)}", tmp_path / f"lab{len(made)}", flags)
         lab.directory.mkdir()
-        watch.add_mark(Instance.of(str(lab.data_root)).suffix)
+        watch.add_instance(Instance.of(str(lab.data_root)))
         made.append(lab)
         if start:
             lab.start()

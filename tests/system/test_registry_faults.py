@@ -152,7 +152,7 @@ def test_a_mirror_serves_docker_hubs_names(run_token: str, tmp_path: Path, watch
     """The engine's flags, and that nobody but the mirror was asked."""
     flags = ("--registry-mirror", "http://127.0.0.1:5000", "--insecure-registry", "reg.example:5000")
     lab = Lab(f"tst{run_token}mir", tmp_path, flags)
-    watch.add_mark(Instance.of(str(lab.data_root)).suffix)
+    watch.add_instance(Instance.of(str(lab.data_root)))
     with lab, netns.inside(f"/run/netns/{lab.host_ns}"), serving(RegistryServer(), port=5000) as server:
         server.image("library/app", "latest", [root("mirrored")])
         done = lab.landbridge("pull", "app")
