@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +337,19 @@ def test_dockers_names_of_its_runtime_mean_ours(api: docker.DockerClient) -> Non
     assert api.api.inspect_container(low)["HostConfig"]["Runtime"] == "runc"
     with pytest.raises(APIError, match="unknown or invalid runtime name: nosuch"):
         sleeper(api, runtime="nosuch")
+
+
+def test_a_terminals_size_may_come_before_its_program(api: docker.DockerClient) -> None:
+    made = sleeper(api)
+    program = ["sh", "-c", "until stty size 2>/dev/null | grep -q '20 77'; do usleep 10000; done; echo seen"]
+    one = api.api.exec_create(made.id, program, tty=True)["Id"]
+    with ThreadPoolExecutor(1) as pool:
+        resized = pool.submit(api.api.exec_resize, one, 20, 77)
+        wait({resized}, timeout=0.2)  # it hangs, as it should: nothing runs yet
+        assert api.api.exec_start(one, tty=True).strip() == b"seen"
+        resized.result()
+    with pytest.raises(NotFound, match="process does not exist"):
+        api.api.exec_resize(one, 20, 78)
 
 
 def test_errors_have_dockers_status(api: docker.DockerClient) -> None:

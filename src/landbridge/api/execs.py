@@ -16,7 +16,7 @@ from landbridge.api.streaming import Wanted, hijack_type, parse_detach_keys, rel
 from landbridge.engine.effects import ExecProcess
 from landbridge.engine.engine import Engine
 from landbridge.engine.execs import Exec
-from landbridge.errors import LandbridgeError, NotFound
+from landbridge.errors import LandbridgeError
 from landbridge.model.process import Chunk
 
 
@@ -114,10 +114,7 @@ class ExecHandlers:
 
     async def resize(self, request: Request) -> Response:
         rows, columns = terminal_size(request)
-        made = self._engine.execs.get(request.params["id"])
-        if made.process is None:
-            raise NotFound(f"process does not exist {made.id}: not found")
-        made.process.resize(rows=rows, columns=columns)
+        await self._engine.execs.resize(request.params["id"], rows=rows, columns=columns)
         return Empty(status=200)
 
     async def inspect(self, request: Request) -> Response:

@@ -4,18 +4,19 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from landbridge.engine.apply import Apply
 from landbridge.engine.effects import ExecProcess, Machine, Runtime
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.state import State
-from landbridge.errors import Conflict, NotFound, StartFailed
+from landbridge.errors import Conflict, Internal, NotFound, StartFailed
 from landbridge.model.container import Container, Phase
 from landbridge.model.process import ExecRequest
 from landbridge.oci.spec import SpecContext, exec_process
 
 REMEMBERED = 1000  # ended execs that can still be inspected
+START_WITHIN = 10  # seconds a change of the terminal's size waits for the program (as in Docker)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,10 @@ class ExecConfig:
 
 @dataclass(slots=True)
 class Exec:
-    """One exec. `exit_code` None while it runs or before; `process` while it runs; `watcher` sees its end."""
+    """One exec. `exit_code` None while it runs or before; `process` while it runs; `watcher` sees its end.
+
+    `tried` is set once it runs or could not be started.
+    """
 
     id: str
     container: str
@@ -47,6 +51,7 @@ class Exec:
     pid: int = 0
     process: ExecProcess | None = None
     watcher: asyncio.Task[None] | None = None
+    tried: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def running(self) -> bool:
@@ -101,11 +106,28 @@ class Execs:
             process = await self.runtime.exec(await self._request(container, made, size))
         except BaseException:
             made.exit_code = 126  # also for a missing program, unlike that of a container (Docker)
+            made.tried.set()
             raise
         made.process, made.pid = process, process.pid
+        made.tried.set()
         self.lifecycle.emit(f"exec_start: {_line(made.config.cmd)}", container, execID=made.id)
         self._watch(container, made, process)
         return process
+
+    async def resize(self, identity: str, *, rows: int, columns: int) -> None:
+        """Terminal size. Clients send it beside the start: it waits for the program.
+
+        Raises: NotFound, also when the program has ended; Internal when nobody starts it.
+        """
+        made = self.get(identity)
+        try:
+            async with asyncio.timeout(START_WITHIN):
+                await made.tried.wait()
+        except TimeoutError:
+            raise Internal("timeout waiting for exec session ready") from None
+        if made.process is None:
+            raise NotFound(f"process does not exist {made.id}: not found")
+        made.process.resize(rows=rows, columns=columns)
 
     async def ended(self, made: Exec) -> int:
         """The exit code of an exec that was started, once it has ended and that has been told."""
