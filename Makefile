@@ -18,6 +18,7 @@ setup: ; @scripts/setup run
 # The command on everybody's path.
 install: setup ; @ln -sf "$(CURDIR)/bin/landbridge" /usr/local/bin/landbridge && echo "landbridge is at /usr/local/bin/landbridge"
 
-bench: ; @scripts/setup test && .venv/bin/python bench/start.py
+# Beside Docker and Podman: everything (up to 40 minutes), ROWS="start rm" for some of it, QUICK=1 for a look whether it works.
+bench: ; @scripts/setup bench && PATH="$(CURDIR)/bin:$$PATH" PYTHONPATH=demo .venv/bin/python -m bench $(if $(QUICK),--quick) $(ROWS)
 
 clean: ; @rm -rf .venv .tools .pytest_cache .mypy_cache .ruff_cache

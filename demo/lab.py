@@ -98,6 +98,7 @@ class Lab:
                 ["nsenter", f"--net=/run/netns/{self.host_ns}", str(LANDBRIDGE), "daemon", "-H", f"unix://{self.socket}",
                  "--data-root", str(self.data_root), "--exec-root", str(self.exec_root), *self.flags],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log,
+                start_new_session=True,  # Ctrl-C is for who drives it, who then closes the lab
             )  # fmt: skip
         assert self.daemon.stdout is not None
         line = self.daemon.stdout.readline().decode()
