@@ -8,6 +8,7 @@ from landbridge.api.request import Request
 from landbridge.api.response import JSON, TAR, Response, Stream
 from landbridge.api.router import Route
 from landbridge.api.schema import decode
+from landbridge.api.schema_requests import with_any_port
 from landbridge.api.streaming import started
 from landbridge.api.usage_views import stats_view
 from landbridge.engine.contents import CommitRequest
@@ -82,8 +83,12 @@ class ContentHandlers:
         return Stream(self._engine.contents.export(request.params["name"]), content_type=TAR)
 
     async def update(self, request: Request) -> Response:
-        wanted = decode(HostConfig, await request.json_object(), "UpdateConfig")
-        warnings = await self._engine.updates.update(request.params["name"], wanted)
+        document = await request.json_object()
+        wanted = decode(HostConfig, document, "UpdateConfig")
+        # Not Docker's: all ports to be published from now on.
+        named = any(name.lower() == "portbindings" for name in document)
+        ports = with_any_port(wanted.port_bindings or {}) if named else None
+        warnings = await self._engine.updates.update(request.params["name"], wanted, ports)
         return JSON({"Warnings": list(warnings) or None})
 
     async def prune(self, request: Request) -> Response:

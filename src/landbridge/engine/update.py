@@ -1,16 +1,25 @@
-"""Limits and restart policy of a container changed after its creation (``docker update``)."""
+"""Limits, restart policy and published ports of a container changed after its creation (``docker update``).
 
+Docker changes no ports; here a request may name all that are to be published from now on.
+"""
+
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from landbridge.engine.apply import Undo
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.state import State
 from landbridge.engine.validate import Facts, checked_restart
 from landbridge.engine.validate_resources import check_resources
-from landbridge.errors import Conflict
-from landbridge.model.config import HostConfig
-from landbridge.model.container import Phase
+from landbridge.errors import Conflict, Invalid
+from landbridge.model.config import Config, HostConfig
+from landbridge.model.container import Container, Phase
+from landbridge.model.ports import PortBinding
+from landbridge.network import publishing
 from landbridge.oci.resources import resources
+
+PortBindings = Mapping[str, tuple[PortBinding, ...] | None]
 
 # What ``update`` can change; 0 and empty keep what is there.
 _LIMITS = (
@@ -31,10 +40,11 @@ class Updates:
         self.lifecycle = lifecycle
         self.facts = facts
 
-    async def update(self, text: str, wanted: HostConfig) -> tuple[str, ...]:
-        """Apply what `wanted` sets; Docker's warnings.
+    async def update(self, text: str, wanted: HostConfig, ports: PortBindings | None = None) -> tuple[str, ...]:
+        """Apply what `wanted` sets, and publish `ports` instead of what is published (None: as it is); warnings.
 
-        Raises: NotFound, Conflict (being removed, restart policy with ``--rm``), Invalid (limits).
+        Raises: NotFound, Conflict (being removed, restart policy with ``--rm``), Invalid (limits, ports), Internal (a
+        port is taken: all ports stay as they were).
         """
         container = self.state.container(text)
         async with self.lifecycle.locks.holding(container.id):
@@ -50,10 +60,24 @@ class Updates:
                 host = replace(host, pids_limit=0)  # Docker shows a limit that was taken away so
             if container.state.running:
                 await self.lifecycle.runtime.update(container.id, self._limits(host, container.host))
+            if ports is not None:
+                host = replace(host, port_bindings=ports)
+                await self._publish(replace(container, host=host, config=_exposing(container.config, ports)))
             current = self.state.containers[container.id]
-            self.state.containers.put(replace(current, host=host))
+            config = current.config if ports is None else _exposing(current.config, ports)
+            self.state.containers.put(replace(current, host=host, config=config))
         self.lifecycle.emit("update", current)
         return warnings
+
+    async def _publish(self, changed: Container) -> None:
+        """Ports that stay are held all the time; connections through others' are not touched."""
+        if changed.joins:
+            raise Invalid("conflicting options: port publishing and the container type network mode")
+        publishing.check(changed.config, changed.host)
+        sandbox = self.state.sandbox(changed.id)
+        if changed.state.running and sandbox is not None:
+            async with Undo() as undo:
+                await self.lifecycle.stack.publish.publish(changed, sandbox, undo)
 
     def _limits(self, host: HostConfig, before: HostConfig) -> dict[str, Any]:
         """For the runtime, which leaves alone what is not mentioned: so a limit taken away must be."""
@@ -63,6 +87,11 @@ class Updates:
         )
         lifted = bool(before.pids_limit) and not host.pids_limit
         return {"pids": {"limit": _ALL_PIDS}, **found} if lifted else found
+
+
+def _exposing(config: Config, ports: PortBindings) -> Config:
+    """What is published is exposed, as at create."""
+    return replace(config, exposed_ports={**(config.exposed_ports or {}), **{port: {} for port in ports}})
 
 
 def merged(host: HostConfig, wanted: HostConfig) -> HostConfig:

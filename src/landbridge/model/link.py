@@ -37,7 +37,8 @@ class VethSpec:
 
     `addresses` (CIDR) go on the inner side. `sysctls` are written inside the sandbox, after the
     interface exists and before it is up (``net/ipv6/conf/eth0/disable_ipv6``). `isolated` is the bridge
-    port flag that keeps ports from each other (ICC off), `hairpin` lets a frame return through its port.
+    port flag that keeps ports from each other (ICC off), `hairpin` lets a frame return through its port. `rate_in` and
+    `rate_out` are what may reach the sandbox and leave it at most, in bytes per second; 0: everything.
     """
 
     host_name: str
@@ -49,6 +50,8 @@ class VethSpec:
     addresses: tuple[str, ...] = ()
     isolated: bool = False
     hairpin: bool = True
+    rate_in: int = 0
+    rate_out: int = 0
     sysctls: tuple[tuple[str, str], ...] = ()
 
 

@@ -122,6 +122,7 @@ def bridge_spec(network: Network, mtu: int) -> BridgeSpec:
 
 def veth_spec(network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) -> VethSpec:
     """The interface pair of an endpoint."""
+    rate_in, rate_out = options.rates(network, endpoint.config.driver_opts or {})
     return VethSpec(
         host_name=endpoint.host_name,
         ifname=endpoint.ifname,
@@ -132,6 +133,8 @@ def veth_spec(network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) 
         addresses=inner_addresses(endpoint),
         isolated=not options.icc(network),
         hairpin=options.icc(network),
+        rate_in=rate_in,
+        rate_out=rate_out,
         sysctls=inner_sysctls(network, endpoint),
     )
 

@@ -4,6 +4,7 @@ Names and error texts are Docker's (reference section 1.2), so that scripts and 
 begin with ``landbridge.`` and say what Docker has no word for. A network keeps its options as text.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -33,6 +34,11 @@ SYSCTLS = "com.docker.network.endpoint.sysctls"
 # An internal network publishes ports, to this host alone (Docker: never).
 PUBLISH_INTERNAL = "landbridge.publish_internal"
 
+# What reaches a container, and what leaves it, at most: of a network for each of its containers, or of one attachment.
+RATE_IN = "landbridge.rate_in"
+RATE_OUT = "landbridge.rate_out"
+
+_RATE = re.compile(r"(\d{1,9})(k|m|g|)bit", re.IGNORECASE)
 _TRUE = {"1", "t", "T", "true", "TRUE", "True"}
 _FALSE = {"0", "f", "F", "false", "FALSE", "False"}
 _FLAGS = (MASQUERADE, ICC, INHIBIT_IPV4, DEFAULT_BRIDGE, PUBLISH_INTERNAL, NAMES, ENABLE_IPV4, ENABLE_IPV6)
@@ -95,6 +101,24 @@ def by_device(network: Network) -> bool:
     return not network.internal and is_layer3(network.driver, network.options)
 
 
+def rate(text: str) -> int:
+    """``10mbit``, ``500kbit``: bytes per second; 0 for no limit. Decimal, as tc(8) reads it.
+
+    Raises: Invalid for anything below 8 kbit, where no packet would ever pass in time, and for other words.
+    """
+    match = _RATE.fullmatch(text)
+    found = int(match[1]) * {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}[match[2].lower()] // 8 if match else 0
+    if text and found < 1000:
+        raise Invalid(f"invalid rate: {text!r}: give at least 8kbit, as 10mbit")
+    return found
+
+
+def rates(network: Network, options: Mapping[str, str]) -> tuple[int, int]:
+    """Bytes per second in and out of one attachment with these options, 0 for no limit."""
+    inward, outward = (options.get(key) or network.options.get(key, "") for key in (RATE_IN, RATE_OUT))
+    return rate(inward), rate(outward)
+
+
 def sysctls(options: Mapping[str, str], ifname: str) -> tuple[tuple[str, str], ...]:
     """The settings of one interface (``net.ipv4.conf.IFNAME.log_martians=1,…``) as keys under /proc/sys and values.
 
@@ -128,6 +152,8 @@ def check(request: NetworkRequest) -> None:
         text = given.get(key, str(least))
         if not (text.isascii() and text.isdecimal() and least <= int(text) <= most):
             raise _wrong(key, text, f"must be in the range {least} to {most}")
+    for key in (RATE_IN, RATE_OUT):
+        rate(given.get(key, ""))
     for key in (NAME, IFACE_PREFIX):
         if key in given:
             _check_interface(key, given[key])
@@ -161,6 +187,11 @@ def check_endpoint(options: Mapping[str, str]) -> list[str]:
     name = options.get(IFNAME, "")
     if name and not _is_interface(name):
         problems.append(f"invalid interface name '{name}'")
+    for key in (RATE_IN, RATE_OUT):
+        try:
+            rate(options.get(key, ""))
+        except Invalid as error:
+            problems.append(error.message)
     for text in filter(None, options.get(SYSCTLS, "").split(",")):
         # The docker command turns option text into lower case, hence ``ifname``.
         parts = text.split(".", 4)

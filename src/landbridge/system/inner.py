@@ -39,6 +39,8 @@ def configure(inside: Channel, spec: VethSpec | StackedSpec) -> str:
     """Addresses, then up; returns the MAC, which the kernel chose when `spec` has none."""
     body = found(inside, spec.ifname)
     requests = [add_address(spec.ifname, rtnl.link_index(body), cidr) for cidr in spec.addresses]
+    if isinstance(spec, VethSpec) and spec.rate_out:
+        requests.append(shape(spec.ifname, rtnl.link_index(body), spec.rate_out))
     inside.ask(*requests, change(f"bring up {spec.ifname}", rtnl.link_up(spec.ifname)))
     return rtnl.links([body], ())[0].mac
 
@@ -59,6 +61,12 @@ def found(channel: Channel, name: str) -> bytes:
 def change(what: str, body: bytes, forgive: tuple[int, ...] = ()) -> Request:
     """A request that changes a link there is."""
     return Request(what, rtnl.RTM_NEWLINK, body, forgive=forgive)
+
+
+def shape(name: str, index: int, rate: int) -> Request:
+    """A request that has a link send no more than `rate` bytes per second."""
+    flags = nlwire.NLM_F_CREATE | nlwire.NLM_F_REPLACE
+    return Request(f"limit {name} to {rate} bytes/s", rtnl.RTM_NEWQDISC, rtnl.shaped(index, rate), flags)
 
 
 def add_address(name: str, index: int, cidr: str, forgive: tuple[int, ...] = ()) -> Request:

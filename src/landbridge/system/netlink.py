@@ -137,6 +137,8 @@ class Netlink:
                 inner.change(f"no link-local on {name}", rtnl.without_link_local(name), (errno.EAFNOSUPPORT,)),
                 inner.change(f"port {name}", rtnl.port_up(name, hairpin=spec.hairpin, isolated=spec.isolated)),
             )
+            if spec.rate_in:
+                self._channel.ask(inner.shape(name, rtnl.link_index(self._found(name)), spec.rate_in))
             with inner.channel_inside(spec) as inside:
                 mac = inner.configure(inside, spec)
                 _await_carrier(self._channel, name)

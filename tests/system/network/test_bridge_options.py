@@ -298,3 +298,46 @@ def test_an_internal_network_may_publish_to_this_host(client: Client, lab: Lab) 
     up(client, "wide", "--network=n", "-p", "0.0.0.0:8082:80", image="httpd")
     until(lambda: page(lab.host, "127.0.0.1", 8082), wanted=True)
     assert no_page(lab.outside, HOST4, 8082), "whatever the address, from outside nobody gets in"
+
+
+# How much.
+
+COUNT = """
+import socket, sys, time
+with socket.create_server(("", 7040)) as door:
+    print("ready", flush=True)
+    peer, _ = door.accept()
+    with peer:
+        first, total = time.monotonic(), 0
+        while data := peer.recv(1 << 20):
+            total += len(data)
+        print(int(total * 8 / (time.monotonic() - first)), flush=True)
+"""
+SEND = "import socket\nwith socket.create_connection(({!r}, 7040)) as there:\n there.sendall(bytes(1_000_000))\n there.shutdown(1)\n there.recv(1)"
+
+
+def test_a_container_gets_and_sends_no_more_than_it_may(ours: Client, lab: Lab, background: Background) -> None:
+    """A million bytes at 10 Mbit take most of a second, whichever way they go; without a limit no time at all."""
+    ours.ok("network", "create", "-o", "landbridge.rate_out=10mbit", "n")
+    up(ours, "slow", "--network=name=n,driver-opt=landbridge.rate_in=10mbit")
+    up(ours, "free")
+    pids = {name: ours.ok("inspect", "-f", "{{.State.Pid}}", name) for name in ("slow", "free")}
+
+    def bits(server: str, client: str, address: str) -> int:
+        ear = background(lab, "nsenter", "-t", pids[server], "-n", sys.executable, "-I", "-S", "-c", COUNT)
+        assert ear.stdout is not None
+        assert ear.stdout.readline() == b"ready\n"
+        sender = ("nsenter", "-t", pids[client], "-n") if client else ()
+        assert lab.host(*sender, sys.executable, "-I", "-S", "-c", SEND.format(address)).code == 0
+        return int(ear.stdout.readline())
+
+    inwards = bits("slow", "", ours.address("slow", "n"))
+    assert inwards < 13_000_000, "the first burst comes on top of ten million"
+    ours.ok("network", "connect", "n", "free")
+    outwards = bits("free", "slow", ours.address("free", "n"))
+    assert outwards < 13_000_000
+    assert bits("free", "", ours.address("free", "bridge")) > 20_000_000
+    assert "rate 10Mbit" in lab.host("nsenter", "-t", pids["slow"], "-n", "tc", "qdisc", "show", "dev", "eth0").out
+    assert "invalid rate: 'fast'" in ours.fails("network", "create", "-o", "landbridge.rate_in=fast", "m")
+    said = ours.fails("run", "--network=name=n,driver-opt=landbridge.rate_in=1kbit", "busybox", "true")
+    assert "invalid rate: '1kbit'" in said
