@@ -31,6 +31,8 @@ HEADER_LIMIT = 1024 * 1024
 # An unread body up to this length is read away to keep the connection.
 DRAIN_LIMIT = 256 * 1024
 LINGER_SECONDS = 1.0
+# Who sends more than this after his refusal is not read any more.
+LINGER_LIMIT = 8 * 1024 * 1024
 
 Respond = Callable[[str, str, dict[str, str], "RequestBody"], Awaitable[Response]]
 
@@ -155,7 +157,7 @@ class Connection:
 
     async def _linger(self) -> None:
         self._wire.write_eof()
-        self._wire.discard_input()
+        self._wire.discard_input(LINGER_LIMIT)
         try:
             async with asyncio.timeout(LINGER_SECONDS):
                 await self._wire.wait_eof()

@@ -56,7 +56,7 @@ class Wire(asyncio.Protocol):
         self._waiters: list[asyncio.Future[None]] = []
         self._on_gone: Callable[[], None] | None = None
         self._duplex = False
-        self._unbroken = 0
+        self._unbroken = self._discarded = self._discard_most = 0
         self._hangup: _Hangup | None = None
 
     def __repr__(self) -> str:
@@ -75,6 +75,10 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._discarding:
+            self._discarded += len(data)
+            if self._discard_most and self._discarded > self._discard_most and not self._paused_input:
+                self._paused_input = True
+                self._transport.pause_reading()
             return
         self._buffer += data
         if len(self._buffer) > INPUT_LIMIT and not self._paused_input:
@@ -125,9 +129,10 @@ class Wire(asyncio.Protocol):
         """Put back bytes that were read too far; they come first at the next `read`."""
         self._buffer[:0] = data
 
-    def discard_input(self) -> None:
-        """From now on drop what arrives, and count the client's end as read."""
+    def discard_input(self, most: int = 0) -> None:
+        """From now on drop what arrives, `most` bytes of it (0: all), and count the client's end as read."""
         self._discarding = True
+        self._discarded, self._discard_most = 0, most
         self._buffer.clear()
         if self._paused_input and not self._lost:
             self._paused_input = False

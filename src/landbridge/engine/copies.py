@@ -6,8 +6,8 @@ a volume further down than the path asked for is not seen then.
 """
 
 import posixpath
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterator
+from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 
 from landbridge.engine.apply import Apply
@@ -67,7 +67,16 @@ class Copies:
             raise Internal("container rootfs is marked read-only")
         # Received before anything is held: a slow client must not keep the container from starting.
         directory = self.lifecycle.launch.settings.data_root
-        archive = await in_thread(stream, lambda chunks: self._copying.keep(chunks, directory))
+        archive = await in_thread(
+            stream, lambda chunks: self._copying.keep(chunks, directory), lambda kept: kept.close()
+        )
+        with closing(archive):
+            await self._put(container, text, path, archive, options)
+        self.lifecycle.emit("extract-to-dir", container)
+
+    async def _put(
+        self, container: Container, text: str, path: str, archive: Generator[bytes, None, None], options: PutOptions
+    ) -> None:
         async with self._root(container, path) as (root, inner):
             owner = await self._owner(container, root) if options.as_user else None
 
@@ -75,7 +84,6 @@ class Copies:
                 self._copying.put(root, inner, archive, owner=owner, keep_kinds=options.keep_kinds)
 
             await self._said(put, text, path, root, inner)
-        self.lifecycle.emit("extract-to-dir", container)
 
     def _container(self, text: str, path: str) -> Container:
         container = self.state.container(text)

@@ -1,6 +1,6 @@
 """What copying files in and out of containers needs from the machine, as a Protocol. Blocking."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import Protocol
 
 from landbridge.model.path import PathStat
@@ -19,6 +19,6 @@ class Copying(Protocol):
     def put(
         self, root: str, path: str, chunks: Iterable[bytes], *, owner: Owner | None, keep_kinds: bool
     ) -> None: ...
-    def keep(self, chunks: Iterable[bytes], directory: str) -> Iterator[bytes]:
-        """Everything of a stream in a nameless file, to be read once."""
+    def keep(self, chunks: Iterable[bytes], directory: str) -> Generator[bytes, None, None]:
+        """Everything of a stream in a nameless file, to be read once; closed by who does not."""
         ...

@@ -61,14 +61,21 @@ class HostCopying:
 
 
     def keep(self, chunks: Iterable[bytes], directory: str) -> Generator[bytes, None, None]:
-        """Everything of a stream in a nameless file on `directory`'s file system, to be read once. Raises: OSError."""
+        """Everything of a stream in a nameless file on `directory`'s file system, to be read once.
+
+        Whoever does not read it to its end closes it. Raises: OSError, and what `chunks` raises.
+        """
         fd = os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
         kept = _kept(fd)
         next(kept)
-        for chunk in chunks:
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(fd, view) :]
+        try:
+            for chunk in chunks:
+                view = memoryview(chunk)
+                while view:
+                    view = view[os.write(fd, view) :]
+        except BaseException:
+            kept.close()
+            raise
         return kept
 
 
