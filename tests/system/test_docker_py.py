@@ -333,7 +333,7 @@ def test_dockers_names_of_its_runtime_mean_ours(api: docker.DockerClient) -> Non
     for name in ("runc", "io.containerd.runc.v2"):
         made = sleeper(api, runtime=name)
         assert made.attrs["HostConfig"]["Runtime"] == name
-    low = api.api.create_container("busybox", "true", runtime="runc")  # beside HostConfig, not in it
+    low = api.api.create_container("busybox", "true", runtime="runc")
     assert api.api.inspect_container(low)["HostConfig"]["Runtime"] == "runc"
     with pytest.raises(APIError, match="unknown or invalid runtime name: nosuch"):
         sleeper(api, runtime="nosuch")

@@ -26,11 +26,26 @@ def create_request(document: Object, name: str) -> Request:
     if not any(value is not None for value in document.values()):
         raise Invalid("config cannot be empty in order to create a container")
     config = decode(Config, document, "Config")
-    host = decode(HostConfig, _object(document, "HostConfig"), "HostConfig")
-    if not host.runtime:  # docker-py's place for it
-        host = replace(host, runtime=_text(document, "Runtime", "Config"))
+    host = _host(document)
     host = replace(host, console_size=host.console_size or (0, 0), port_bindings=with_any_port(host.port_bindings))
     return Request(name=name, config=config, host=host, endpoints=endpoints(_object(document, "NetworkingConfig")))
+
+
+# What counts beside HostConfig too, where it says nothing of it.
+_ALSO_BESIDE = ("memory", "memory_swap", "cpu_shares", "cpuset_cpus", "volume_driver")
+
+
+def _host(document: Object) -> HostConfig:
+    """HostConfig. Its fields beside it are those of old clients, and of some (aiodocker) that know no better: without
+    a HostConfig all of them count, with one only the few that were there before it (Docker's rule)."""
+    beside = decode(HostConfig, document)
+    if not beside.cpuset_cpus:
+        beside = replace(beside, cpuset_cpus=_text(document, "Cpuset", "Config"))
+    given = _object(document, "HostConfig")
+    if given is None:
+        return beside
+    host = decode(HostConfig, given, "HostConfig")
+    return replace(host, **{name: getattr(host, name) or getattr(beside, name) for name in _ALSO_BESIDE})
 
 
 def with_any_port(bindings: Bindings | None) -> Bindings | None:

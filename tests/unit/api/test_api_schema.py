@@ -120,6 +120,16 @@ def test_create_reads_the_three_parts_in_the_order_of_the_request() -> None:
     assert request.host.console_size == (0, 0)
 
 
+def test_fields_of_the_host_config_beside_it() -> None:
+    beside = {"Image": "a", "PublishAllPorts": True, "Memory": 1 << 24, "Cpuset": "0", "Runtime": "runc"}
+    alone = create_request(beside, "").host
+    assert (alone.publish_all_ports, alone.memory, alone.cpuset_cpus, alone.runtime) == (True, 1 << 24, "0", "runc")
+    both = create_request({**beside, "HostConfig": {"CpuShares": 5}}, "").host
+    assert (both.publish_all_ports, both.memory, both.cpuset_cpus, both.runtime) == (False, 1 << 24, "0", "")
+    assert both.cpu_shares == 5
+    assert create_request({**beside, "HostConfig": {"Memory": 1 << 25}}, "").host.memory == 1 << 25
+
+
 @pytest.mark.parametrize("document", [{}, {"Image": None, "HostConfig": None}])
 def test_create_without_anything_is_refused(document: dict[str, Any]) -> None:
     with pytest.raises(Invalid, match="config cannot be empty in order to create a container"):
