@@ -149,7 +149,7 @@ class FakeRuntime:
 
         self.faults.call("resume", effect)
 
-    async def update(self, container: str, resources: Mapping[str, object]) -> None:
+    async def update(self, container: str, resources: Mapping[str, Mapping[str, object]]) -> None:
         self.faults.call("update")
 
     async def exec(self, request: ExecRequest) -> Any:
@@ -316,6 +316,9 @@ class FakeDisk:
         return None
 
     def exists(self, path: str) -> bool:
+        return True
+
+    def is_directory(self, path: str) -> bool:
         return True
 
     def make_source(self, path: str) -> None:

@@ -17,7 +17,7 @@ def parse(argv: list[str]) -> Settings:
     return Settings(
         data_root=os.path.abspath(found.data_root),
         exec_root=os.path.abspath(exec_root),
-        hosts=tuple(found.host or (default_host,)),
+        hosts=tuple(_url(text) for text in found.host) or (default_host,),
         address_pools=tuple(_pool(text) for text in found.default_address_pool),
         bip=_address(found.bip, "bip"),
         fixed_cidr=_subnet(found.fixed_cidr, "fixed-cidr"),
@@ -100,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-concurrent-uploads", type=int, default=5, metavar="N", help="layers of all pushes at once")
     add("-D", "--debug", action="store_true", help="say more")
     return parser
+
+
+def _url(text: str) -> str:
+    """A bare ``HOST:PORT`` is TCP, as for dockerd."""
+    return text if "://" in text else f"tcp://{text}"
 
 
 def _flag(text: str, name: str) -> bool:

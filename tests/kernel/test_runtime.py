@@ -302,6 +302,27 @@ def test_limits_arrive_and_can_be_changed(run: Run) -> None:
     run(scenario)
 
 
+def test_a_program_is_in_place_when_start_returns(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        for _ in range(5):
+            box = await lab.start("sleep", "1000")
+            assert os.readlink(f"/proc/{box.created.pid}/exe") == "/bin/busybox"
+
+    run(scenario)
+
+
+def test_limits_are_lifted(run: Run) -> None:
+    async def scenario(lab: Lab) -> None:
+        box = await lab.start("sleep", "1000", host=HostConfig(cpu_quota=20000, pids_limit=50))
+        groups, group = lab.runtime.cgroups, lab.runtime.cgroup(box.id)
+        await lab.runtime.update(box.id, {"cpu": {"quota": -1}, "pids": {"limit": -1}})
+        assert groups.sample(group).pids_limit == 0
+        directory, name = (groups.v1["cpu"], "cpu.cfs_quota_us") if "cpu" in groups.v1 else (groups.unified, "cpu.max")
+        assert (directory / group.lstrip("/") / name).read_text().split()[0] in ("-1", "max")
+
+    run(scenario)
+
+
 def test_a_long_bundle_path(run: Run) -> None:
     """The socket's path would not fit into sun_path (107 bytes)."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from landbridge.errors import Internal, NotFound
+from landbridge.errors import Internal, Invalid, NotFound
 from landbridge.system.mounts import is_mount
 from landbridge.system.volumes import VolumeDirectories, split_options
 
@@ -149,23 +149,29 @@ def test_options_are_flags_propagation_or_data() -> None:
 def test_a_part_of_a_volume(volume: Path, disk: VolumeDirectories, tmp_path: Path) -> None:
     (volume / "sub").mkdir()
     (volume / "sub" / "file").write_text("x")
-    (volume / "link").symlink_to("/sub")
+    (volume / "sub" / "link").symlink_to("../sub")
     (volume / "out").symlink_to("../../../../../../etc")
+    (volume / "root").symlink_to("/")
+    (volume / "sub" / "again").symlink_to("../root")
     target = str(tmp_path / "parts" / "one")
-    for subpath, seen in (("sub", "file"), ("link", "file")):
+    for subpath in ("sub", "sub/link"):
         disk.bind_beneath(str(volume), subpath, target)
-        assert os.listdir(target) == [seen]
+        assert "file" in os.listdir(target)
     disk.bind_beneath(str(volume), "sub/file", target)
     assert Path(target).read_text() == "x"
     disk.release_beneath(target)
     disk.release_beneath(target)
     assert not os.path.lexists(target)
     assert (volume / "sub" / "file").exists()
-    for subpath in ("none", "out"):
-        path = f"{volume}/{subpath}"
-        with pytest.raises(NotFound) as error:
+    path = f"{volume}/none"
+    with pytest.raises(NotFound) as error:
+        disk.bind_beneath(str(volume), "none", target)
+    assert error.value.message == f"cannot access path {path}: lstat {path}: no such file or directory"
+    for subpath in ("out", "root", "sub/again", "root/etc"):
+        with pytest.raises(Invalid) as refused:
             disk.bind_beneath(str(volume), subpath, target)
-        assert error.value.message == f"cannot access path {path}: lstat {path}: no such file or directory"
+        assert refused.value.message.startswith("path concatenation escapes the base directory")
+        assert not os.path.lexists(target)
 
 
 # Copying up.

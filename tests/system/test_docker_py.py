@@ -290,7 +290,7 @@ def test_attach_socket_and_interactive_exec(api: docker.DockerClient) -> None:
     assert seen == b"\x01\0\0\0\0\0\0\x06typed\n"
     stream._sock.close()
     stream.close()
-    made.kill()
+    assert made.wait()["StatusCode"] == 0  # the end of the only input is the program's, as with Docker
     other = sleeper(api)
     shell = other.exec_run("sh", stdin=True, tty=True, socket=True).output
     shell._sock.sendall(b"echo $((6*7)); exit\n")

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from landbridge.api import streams
+from landbridge.api.elders import limits_as_meant
 from landbridge.api.request import Request
 from landbridge.api.response import JSON, TAR, Response, Stream
 from landbridge.api.router import Route
@@ -84,7 +85,7 @@ class ContentHandlers:
 
     async def update(self, request: Request) -> Response:
         document = await request.json_object()
-        wanted = decode(HostConfig, document, "UpdateConfig")
+        wanted = limits_as_meant(decode(HostConfig, document, "UpdateConfig"), request.version)
         # Not Docker's: all ports to be published from now on.
         named = any(name.lower() == "portbindings" for name in document)
         ports = with_any_port(wanted.port_bindings or {}) if named else None

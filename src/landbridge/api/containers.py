@@ -4,6 +4,7 @@ import time
 from dataclasses import replace
 
 from landbridge.api.container_views import inspect_view, summary_view
+from landbridge.api.elders import as_meant
 from landbridge.api.port_views import PortTexts, exposed
 from landbridge.api.request import Request
 from landbridge.api.response import JSON, Empty, Response
@@ -92,6 +93,7 @@ class ContainerHandlers:
         wanted = replace(
             create_request(document, request.query_str("name")), platform=request.query_str("platform")
         )
+        wanted = as_meant(wanted, request.version)
         old_mac = wanted.config.mac_address if request.version < (1, 44) else ""
         if old_mac and _shares_network(wanted.host.network_mode):
             raise Invalid("conflicting options: mac-address and the network mode")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from landbridge.engine.apply import Undo, finished
 from landbridge.engine.lifecycle import Lifecycle
-from landbridge.engine.mountplan import plan
+from landbridge.engine.mountplan import plan, shallow
 from landbridge.engine.state import State
 from landbridge.engine.validate import Facts, check_endpoints, main_endpoint, normalise
 from landbridge.engine.validate_network import check_endpoint
@@ -16,7 +16,7 @@ from landbridge.errors import Conflict, Forbidden, Invalid, LandbridgeError, Not
 from landbridge.images.images import Images
 from landbridge.model import ids
 from landbridge.model.config import Config, EndpointConfig, HostConfig
-from landbridge.model.container import Act, Container, MountPoint, Phase, advance
+from landbridge.model.container import Act, Container, Phase, advance
 from landbridge.model.network import Network
 from landbridge.network.steps import Rules
 from landbridge.oci.merge import merged_config
@@ -32,13 +32,17 @@ class StillRunning(Conflict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """``POST /containers/create`` after parsing. `endpoints` are in the order of the request."""
+    """``POST /containers/create`` after parsing. `endpoints` are in the order of the request.
+
+    `shallow_readonly`: a read-only bind leaves the mounts below it as they are, the rule before API 1.44.
+    """
 
     name: str = ""
     config: Config
     host: HostConfig
     endpoints: tuple[EndpointConfig, ...] = ()
     platform: str = ""
+    shallow_readonly: bool = False
 
 
 class Containers:
@@ -75,7 +79,9 @@ class Containers:
             config = replace(config, hostname=ids.short(identity))
         endpoints = self._endpoints(host, request.endpoints, config)
         async with Undo() as undo:
-            mounts = await self._mounts(identity, config, host, undo)
+            planned = plan(config, host, self.volumes, self.state.container)
+            planned = shallow(planned) if request.shallow_readonly else planned
+            mounts = await self.volumes.realise(identity, planned, undo.push)
             words = (*(config.entrypoint or ()), *(config.cmd or ()))
             container = Container(
                 id=identity, name=name, created=time.time_ns(), image=image.id, path=words[0], args=words[1:],
@@ -139,12 +145,6 @@ class Containers:
         found = (*(main_endpoint(config, replace(one, network=mode)) for one in main[:1]), *rest)
         check_endpoints(mode, found, find)
         return found
-
-    async def _mounts(
-        self, identity: str, config: Config, host: HostConfig, undo: Undo
-    ) -> tuple[MountPoint, ...]:
-        planned = plan(config, host, self.volumes, self.state.container)
-        return await self.volumes.realise(identity, planned, undo.push)
 
     def _reserve(self, container: Container, endpoints: Iterable[tuple[int, EndpointConfig]]) -> None:
         """A static address belongs to the container from now on. Faults are left for the start to report."""

@@ -24,6 +24,7 @@ class VolumeDisk(Protocol):
         ...
 
     def exists(self, path: str) -> bool: ...
+    def is_directory(self, path: str) -> bool: ...
 
     def make_source(self, path: str) -> None:
         """A directory for a bind whose source is missing. Raises: Internal."""
@@ -36,9 +37,9 @@ class VolumeDisk(Protocol):
     def unmount(self, path: str) -> None: ...
 
     def bind_beneath(self, volume: str, subpath: str, target: str) -> None:
-        """Make what is at `subpath` in the directory `volume` visible at `target` too; symlinks stay inside.
+        """Make what is at `subpath` in the directory `volume` visible at `target` too.
 
-        Raises: NotFound, Internal.
+        Raises: NotFound, Invalid when a symlink leads out, Internal.
         """
         ...
 

@@ -8,13 +8,19 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from landbridge.engine.effects import Attachment, Runtime
+from landbridge.engine.waits import Outcome
 from landbridge.model.process import Chunk
 
 
 class Session:
-    """One client's view of a container's standard streams."""
+    """One client's view of a container's standard streams.
 
-    def __init__(self) -> None:
+    `ended` resolves when the end of the process is on record and its networks are down: a client that saw the last of
+    the output may ask for the exit code next, or remove the network.
+    """
+
+    def __init__(self, ended: asyncio.Future[Outcome]) -> None:
+        self._ended = ended
         self._attached: asyncio.Future[Attachment | None] = asyncio.get_running_loop().create_future()
         self._closed = False
 
@@ -32,10 +38,13 @@ class Session:
         self._attached.set_result(attachment)
 
     async def output(self) -> AsyncIterator[Chunk]:
-        """Output until the container ends or the client lets go."""
+        """Output until the container has ended or the client lets go."""
         attachment = await asyncio.shield(self._attached)
-        while attachment is not None and (chunk := await attachment.receive()) is not None:
+        if attachment is None:
+            return
+        while (chunk := await attachment.receive()) is not None:
             yield chunk
+        await asyncio.wait((self._ended,))
 
     async def write(self, data: bytes) -> None:
         """Input; waits until the container can take it. Input to an ended container is dropped, as a pipe would."""
@@ -57,6 +66,7 @@ class Session:
         if self._closed:
             return
         self._closed = True
+        self._ended.cancel()
         if not self._attached.done():
             self._attached.set_result(None)
         elif not self._attached.cancelled() and (attachment := self._attached.result()) is not None:
@@ -70,16 +80,21 @@ class Hub:
         self.runtime = runtime
         self._waiting: dict[str, list[Session]] = {}
 
-    def expect(self, container: str) -> Session:
+    def expect(self, container: str, ended: asyncio.Future[Outcome]) -> Session:
         """A session for a container that has no process yet."""
-        session = Session()
+        session = Session(ended)
         self._waiting.setdefault(container, []).append(session)
         return session
 
-    async def join(self, container: str) -> Session:
+    async def join(self, container: str, ended: asyncio.Future[Outcome]) -> Session:
         """A session for a running container. Raises: Unavailable when it has just ended."""
-        session = Session()
-        session.give(await self.runtime.attach(container))
+        try:
+            attachment = await self.runtime.attach(container)
+        except BaseException:
+            ended.cancel()
+            raise
+        session = Session(ended)
+        session.give(attachment)
         return session
 
     def expected(self, container: str) -> bool:

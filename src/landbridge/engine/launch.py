@@ -159,6 +159,7 @@ class Launch:
             seccomp_supported=facts.seccomp_supported,
             cgroup_version=facts.cgroup_version,
             recursive_readonly=facts.recursive_readonly,
+            directories=self.volumes.directories(container),
             init_binary=facts.init_binary if (host.init if host.init is not None else self.settings.init) else "",
         )
         shown = replace(container.config, hostname=hostname)

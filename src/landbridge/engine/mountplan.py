@@ -91,6 +91,16 @@ def plan(config: Config, host: HostConfig, lookups: Lookups, find: FindContainer
     return MountPlan(points=tuple(ordered), wanted=wanted, plain=frozenset(plain))
 
 
+def shallow(planned: MountPlan) -> MountPlan:
+    """`planned` with read-only binds that leave the mounts below them writable."""
+    points = (
+        replace(point, options=(*point.options, "ro"))
+        if point.type == "bind" and not point.rw and "ro" not in point.options else point
+        for point in planned.points
+    )  # fmt: skip
+    return replace(planned, points=tuple(points))
+
+
 def check_tmpfs_options(options: tuple[str, ...] | list[str]) -> None:
     """Raises: Invalid for an option Docker does not let through to tmpfs."""
     for option in options:
@@ -287,5 +297,4 @@ def _point(mount: Mount) -> tuple[MountPoint, VolumeRequest | None]:
         name=mount.source, driver=config.name if config else "", options=(config.options if config else None) or None,
         labels=volume.labels or None,
     )
-    copies = not volume.no_copy and not volume.subpath
-    return replace(point, copy_up=copies, subpath=volume.subpath), request
+    return replace(point, copy_up=not volume.no_copy, subpath=volume.subpath), request

@@ -34,9 +34,10 @@ class Streams:
             raise Conflict(f"container {container.id} is paused, unpause the container before attach")
         if container.state.phase is Phase.RESTARTING:
             raise Conflict(f"container {container.id} is restarting, wait until the container is running")
+        ended = self._waits.future(container.id, "exit")
         if container.state.running:
-            return container, await self.hub.join(container.id)
-        return container, self.hub.expect(container.id)
+            return container, await self.hub.join(container.id, ended)
+        return container, self.hub.expect(container.id, ended)
 
     def resize(self, text: str, *, rows: int, columns: int) -> None:
         """Terminal size. Raises: NotFound, Conflict when it does not run."""

@@ -28,9 +28,6 @@ _LIMITS = (
 )  # fmt: skip
 
 
-# As many processes as the kernel has numbers for (PID_MAX_LIMIT): crun cannot write "max" into a group that exists.
-_ALL_PIDS = 1 << 22
-
 
 class Updates:
     """Changes records and, of running containers, the kernel's limits."""
@@ -86,7 +83,7 @@ class Updates:
             host, cgroup_version=launch.facts.cgroup_version, device_numbers=launch.machine.device_numbers(host)
         )
         lifted = bool(before.pids_limit) and not host.pids_limit
-        return {"pids": {"limit": _ALL_PIDS}, **found} if lifted else found
+        return {"pids": {"limit": -1}, **found} if lifted else found
 
 
 def _exposing(config: Config, ports: PortBindings) -> Config:

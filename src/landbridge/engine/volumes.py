@@ -276,6 +276,10 @@ class Volumes:
             for point in container.mounts
         )
 
+    def directories(self, container: Container) -> frozenset[str]:
+        """The destinations where a directory is bound; elsewhere it is a file. Blocking; after `acquire`."""
+        return frozenset(point.destination for point in self.sources(container) if self.disk.is_directory(point.source))
+
     async def release(self, container: Container) -> None:
         """After the process: what only this container held is unmounted. Twice is fine."""
         for point in container.mounts:
@@ -303,7 +307,7 @@ class Volumes:
         """
         if container.state.started_at:
             return
-        for point in container.mounts:
+        for point in self.sources(container):
             if point.type == "volume" and point.copy_up:
                 self.disk.copy_up(root, point.destination, point.source)
 

@@ -14,10 +14,10 @@ _NUMBER = re.compile("[0-9]{1,3}")
 def signal_number(text: str) -> int:
     """``9``, ``KILL``, ``sigkill``, ``RTMIN+3`` → number. Raises: Invalid with Docker's sentence."""
     name = text.upper().removeprefix("SIG")
-    if _NUMBER.fullmatch(name) and int(name):
-        if int(name) > 64:
-            raise Invalid(f"the linux daemon does not support signal {int(name)}")
-        return int(name)
+    if _NUMBER.fullmatch(text) and int(text):
+        if int(text) > 64:
+            raise Invalid(f"the linux daemon does not support signal {int(text)}")
+        return int(text)
     if name in _NAMES:
         return _NAMES[name]
     for base, step in (("RTMIN+", 1), ("RTMAX-", -1)):

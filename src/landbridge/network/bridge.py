@@ -1,5 +1,6 @@
 """The bridge driver: one Linux bridge per network, one veth pair per endpoint. Pure: answers are steps."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
@@ -9,6 +10,8 @@ from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
 from landbridge.model.network import Endpoint, IpamPool, Network, NetworkRequest, Sandbox
 from landbridge.network import options, ruleset
 from landbridge.network.steps import Bridge, Rules, Step, Veth
+
+_OF_INTERFACE = re.compile(r"net[./]ipv[46][./](?:conf|neigh)[./](?!(?:all|default|lo)[./])")
 
 
 class BridgeDriver:
@@ -181,10 +184,11 @@ def sandbox_spec(
 ) -> SandboxSpec:
     """The namespace of a sandbox with the container's own net sysctls (dots become slashes).
 
-    Its dynamic ports are the host's, `local_ports`, so that masquerading can keep them.
+    Those of one interface are left to the runtime, which sets them when the interfaces are there. Its dynamic ports
+    are the host's, `local_ports`, so that masquerading can keep them.
     """
     wanted = {key.replace(".", "/"): value for key, value in (sysctls or {}).items()
-              if key.startswith(("net.", "net/"))}
+              if key.startswith(("net.", "net/")) and not _OF_INTERFACE.match(key)}
     if local_ports != ruleset.LOCAL_PORTS:
         wanted = {"net/ipv4/ip_local_port_range": "{} {}".format(*local_ports), **wanted}
     return SandboxSpec(path=sandbox.path, sysctls=tuple(wanted.items()))

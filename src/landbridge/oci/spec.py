@@ -39,7 +39,7 @@ class SpecContext:
     `pid_ns`, `ipc_ns`, `uts_ns`: empty for a new one, ``host``, or a path to join. `files` maps a path in the
     container (/etc/hosts, …) to the host file bound there. `shm_dir` is a host directory to bind as /dev/shm
     (shareable or joined IPC); empty makes a private tmpfs. `devices` are the nodes of ``--device``, or all of
-    the host's for a privileged container. `directories` are the destinations of binds whose source is a directory:
+    the host's for a privileged container. `directories` are the destinations of mounts whose source is a directory:
     with `recursive_readonly` (the kernel knows mount_setattr) a read-only one covers the mounts below it.
     `device_numbers` maps block device paths named in limits to (major, minor). `capabilities` is all this daemon
     can give. `init_binary` is the init to run first (``--init``, or the daemon's default), or empty.
@@ -248,13 +248,11 @@ def _has_init(container: Container, context: SpecContext) -> bool:
 
 def _mount_context(container: Container, context: SpecContext, security: Security) -> MountContext:
     host = container.host
-    volumes = {point.destination for point in container.mounts if point.type == "volume"}
-    directories = context.directories | volumes
     return MountContext(
         files=context.files,
         shm_dir=context.shm_dir or ("/dev/shm" if context.ipc_ns == "host" else ""),
         init=(context.init_binary, INIT_IN_CONTAINER) if _has_init(container, context) else None,
-        recursive_readonly=directories if context.recursive_readonly else frozenset(),
+        recursive_readonly=context.directories if context.recursive_readonly else frozenset(),
         sys_writable=host.privileged,
         cgroup_writable=host.privileged or security.writable_cgroups,
     )

@@ -108,10 +108,10 @@ def _user_mount(point: MountPoint, context: MountContext) -> dict[str, Any]:
     if not point.rw:
         shallow = {"bind", "ro"} & set(point.options) or point.destination not in context.recursive_readonly
         options.append("ro" if shallow else "rro")
-    if point.propagation:
-        options.append(point.propagation)
-    elif point.type == "bind":
-        options.append("rprivate")
+    propagation = point.propagation or ("rprivate" if point.type == "bind" else "")
+    if propagation:
+        # A recursive propagation makes crun 1.8 bind recursively; without mounts below, both words mean the same.
+        options.append(propagation.removeprefix("r") if options[0] == "bind" else propagation)
     return _entry(point.destination, "bind", point.source, *options)
 
 

@@ -10,6 +10,7 @@ import os
 
 _SYS_OPENAT2 = 437  # the same on every architecture
 _RESOLVE_NO_MAGICLINKS = 0x02
+_RESOLVE_BENEATH = 0x08
 _RESOLVE_IN_ROOT = 0x10
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -24,7 +25,19 @@ def open_in_root(root: int, path: str, flags: int, mode: int = 0) -> int:
 
     Raises: OSError.
     """
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, _RESOLVE_IN_ROOT | _RESOLVE_NO_MAGICLINKS)
+    return _open(root, path, flags, mode, _RESOLVE_IN_ROOT)
+
+
+def open_beneath(root: int, path: str, flags: int) -> int:
+    """Open `path` below directory fd `root`; what leads out, an absolute symlink or too many ``..``, is refused.
+
+    Raises: OSError, with EXDEV where it leads out.
+    """
+    return _open(root, path, flags, 0, _RESOLVE_BENEATH)
+
+
+def _open(root: int, path: str, flags: int, mode: int, resolve: int) -> int:
+    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve | _RESOLVE_NO_MAGICLINKS)
     name = os.fsencode(path) or b"."
     while True:
         fd = _libc.syscall(_SYS_OPENAT2, root, name, ctypes.byref(how), ctypes.sizeof(how))

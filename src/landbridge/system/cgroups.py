@@ -1,8 +1,8 @@
 """Control groups of containers: what they use, who is in them, freezing, removal. Version 1, 2 and the mix.
 
 A cgroup is named by its path below each hierarchy's root (``/landbridge/<id>``), the same everywhere. The runtime
-makes the groups and sets limits; this module reads, freezes and removes. Readers forgive what is missing, since
-a container may end at any moment.
+makes the groups and sets limits; this module reads, freezes, lifts limits and removes. Readers forgive what is
+missing, since a container may end at any moment.
 """
 
 import asyncio
@@ -66,6 +66,18 @@ class Cgroups:
         if "freezer" in self.v1:
             return _text(_below(self.v1["freezer"], cgroup) / "freezer.state") == "FROZEN"
         return _table(self._v2(cgroup) / "cgroup.events").get("frozen") == 1
+
+    def lift(self, cgroup: str, *, pids: bool, quota: bool) -> None:
+        """Take away the limit of processes, of processor time, or both; crun cannot from a group that exists.
+
+        Raises: Internal.
+        """
+        if pids:
+            _write((_below(self.v1["pids"], cgroup) if "pids" in self.v1 else self._v2(cgroup)) / "pids.max", "max")
+        if quota and "cpu" in self.v1:
+            _write(_below(self.v1["cpu"], cgroup) / "cpu.cfs_quota_us", "-1")
+        elif quota:
+            _write(self._v2(cgroup) / "cpu.max", "max")
 
     def weighs_io(self) -> bool:
         """Whether the kernel knows weights of block devices (Docker's test)."""

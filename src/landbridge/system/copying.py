@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
-from landbridge.errors import Internal, NotFound
+from landbridge.errors import Internal, Invalid, NotFound
 from landbridge.model.path import PathStat, base_name
 from landbridge.system.beneath import open_in_root
 from landbridge.system.inflate import STEP
@@ -91,7 +91,7 @@ def _kept(fd: int) -> Generator[bytes, None, None]:
 
 @contextmanager
 def _located(root: str, path: str) -> Iterator[tuple[int, int, str]]:
-    """(fd of the root, fd of a directory, name in it). Raises: NotFound with `path` as its text."""
+    """(fd of the root, fd of a directory, name in it). Raises: NotFound with `path` as its text, Invalid."""
     follows = path.endswith(("/", "/.", "/..")) or path in ("", ".", "..")
     parent, name = ("", ".") if follows else posixpath.split("/" + path.strip("/"))
     root_fd = os.open(root, _PATH | os.O_CLOEXEC)
@@ -100,6 +100,8 @@ def _located(root: str, path: str) -> Iterator[tuple[int, int, str]]:
         try:
             at = open_in_root(root_fd, path if follows else parent, _PATH)
             os.stat(name, dir_fd=at, follow_symlinks=False)
+        except NotADirectoryError:
+            raise Invalid(f"lstat {path}: not a directory") from None
         except OSError:
             raise NotFound(path) from None
         yield root_fd, at, name

@@ -164,6 +164,26 @@ class _Plumbing:
     listener: socket.socket | None = None
     options: list[str] = field(default_factory=list)
     inherit: list[int] = field(default_factory=list)
+    size: tuple[int, int] = (0, 0)
+
+    def expect_terminal(self) -> None:
+        """Take the terminal as soon as the runtime sends it: its size must be set before the program looks."""
+        if self.listener:
+            asyncio.get_running_loop().add_reader(self.listener, self.take_terminal)
+
+    def take_terminal(self) -> None:
+        """The master the runtime sends before its program runs. Raises: Internal."""
+        assert self.listener is not None
+        asyncio.get_running_loop().remove_reader(self.listener)
+        connection, _ = self.listener.accept()
+        with connection:
+            _, descriptors, _, _ = socket.recv_fds(connection, 4096, 1)
+        if not descriptors:
+            raise Internal("the runtime sent no terminal")
+        os.set_blocking(descriptors[0], False)
+        if any(self.size):
+            _set_size(descriptors[0], *self.size)
+        self.ours = {"stdout": descriptors[0], "stdin": descriptors[0]}
 
     def close_theirs(self) -> None:
         for fd in {*self.theirs.values(), *self.inherit}:
@@ -171,6 +191,7 @@ class _Plumbing:
         self.theirs.clear()
         self.inherit.clear()
         if self.listener:
+            asyncio.get_running_loop().remove_reader(self.listener)
             self.listener.close()
             self.listener = None
 
@@ -195,7 +216,10 @@ async def start_exec(
     name = f"exec-{secrets.token_hex(8)}"
     paths = {kind: directory / f"{name}.{kind}" for kind in ("json", "pid", "log", "sock")}
     paths["json"].write_text(json.dumps(request.process))
-    plumbing = _Plumbing(terminal=bool(request.process.get("terminal")))
+    size = request.process.get("consoleSize", {})
+    plumbing = _Plumbing(
+        terminal=bool(request.process.get("terminal")), size=(size.get("height", 0), size.get("width", 0))
+    )
     try:
         _lay(plumbing, request, paths["sock"], init=init, console_socket=console_socket)
         argv = [*runtime, "--log", str(paths["log"]), "--log-format", "json", "exec", *plumbing.options]
@@ -204,9 +228,8 @@ async def start_exec(
             watcher.add(str(directory), inotify.CLOSE_WRITE | inotify.MOVED_TO)
             runner = spawn(argv, streams=plumbing.theirs, inherit=plumbing.inherit)
             pid = await _outcome(runner, request, paths, watcher)
-        if plumbing.listener:
-            master = _receive_terminal(plumbing.listener)
-            plumbing.ours = {"stdout": master, "stdin": master}
+        if plumbing.listener and not plumbing.ours:
+            plumbing.take_terminal()
     except BaseException:
         plumbing.close_ours()
         raise
@@ -228,11 +251,11 @@ def _lay(plumbing: _Plumbing, request: ExecRequest, sock: Path, *, init: int, co
         plumbing.listener.bind(f"/proc/self/fd/{place}/{sock.name}")
         plumbing.listener.listen(1)
         plumbing.options = ["--console-socket", f"/proc/self/fd/{place}/{sock.name}"]
+        plumbing.expect_terminal()
         return
     if plumbing.terminal:
         master, slave = os.openpty()
-        size = request.process.get("consoleSize", {})
-        _set_size(master, size.get("height", 0), size.get("width", 0))  # the runtime takes the inner one's from ours
+        _set_size(master, *plumbing.size)  # the runtime takes the inner one's from ours
         plumbing.ours = {"stdout": master, "stdin": master}
         plumbing.theirs = {"stdin": slave, "stdout": slave, "stderr": slave}
         plumbing.forwarded = True

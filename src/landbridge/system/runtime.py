@@ -29,6 +29,7 @@ from landbridge.system.processes import Process, spawn
 
 # Docker's code for a process whose end nobody saw.
 UNKNOWN_EXIT = 255
+_EXECVE_LOOKS = 100  # a millisecond apart
 
 
 @dataclass(slots=True)
@@ -110,14 +111,20 @@ class Runtime:
         return Created(pid=pid, conmon_pid=conmon.pid)
 
     async def start(self, container: str) -> None:
-        """Let the program of a created container run. Raises: StartFailed, NotFound."""
+        """Let the program of a created container run; returns when it is in place. Raises: StartFailed, NotFound."""
         live = self._find(container)
-        if self.choice.name == "crun" and _open_gate(Path(self._state, container, "exec.fifo")):
-            return
-        try:
-            await self._run("start", container)
-        except Internal as problem:
-            raise runtime_errors.create_failed(problem.message, live.program) from None
+        waiting = _image_of(live.init)
+        if self.choice.name != "crun" or not _open_gate(Path(self._state, container, "exec.fifo")):
+            try:
+                await self._run("start", container)
+            except Internal as problem:
+                raise runtime_errors.create_failed(problem.message, live.program) from None
+        # A signal sent now is meant for the program, not for the runtime that is about to become it. Nothing tells of
+        # execve(2) in somebody else's child; where it takes longer than this, it is not waited for.
+        for _ in range(_EXECVE_LOOKS):
+            if _image_of(live.init) != waiting:
+                return
+            await asyncio.sleep(0.001)
 
     async def exited(self, container: str) -> ExitInfo:
         """Wait for the container's end; at once when it has ended already.
@@ -176,11 +183,18 @@ class Runtime:
         """Thaw all processes. Raises: NotFound, Internal."""
         await self.cgroups.thaw(self._find(container).cgroup)
 
-    async def update(self, container: str, resources: Mapping[str, object]) -> None:
-        """Apply OCI ``linux.resources`` to a running container. Raises: NotFound, Internal."""
-        path = self._find(container).bundle / "resources.json"
-        path.write_text(json.dumps(resources))
+    async def update(self, container: str, resources: Mapping[str, Mapping[str, object]]) -> None:
+        """Apply OCI ``linux.resources`` to a running container; -1 lifts a limit. Raises: NotFound, Internal."""
+        live = self._find(container)
+        path = live.bundle / "resources.json"
+        quota = resources.get("cpu", {}).get("quota") == -1
+        pids = resources.get("pids", {}).get("limit") == -1
+        rest = {kind: {**values} for kind, values in resources.items() if kind != "pids" or not pids}
+        if quota:
+            del rest["cpu"]["quota"]
+        path.write_text(json.dumps(rest))
         await self._run("update", "--resources", str(path), container)
+        self.cgroups.lift(live.cgroup, pids=pids, quota=quota)
 
     async def exec(self, request: ExecRequest) -> ExecProcess:
         """Start a process inside a running container. Raises: NotFound, StartFailed."""
@@ -288,6 +302,14 @@ class Runtime:
             os.close(reading)
             if writing >= 0:
                 os.close(writing)
+
+
+def _image_of(process: Process | None) -> str:
+    """The program file a process runs; empty when it has ended."""
+    try:
+        return os.readlink(f"/proc/{process.pid}/exe") if process else ""
+    except OSError:
+        return ""
 
 
 def _open_gate(fifo: Path) -> bool:

@@ -5,6 +5,7 @@ container while another one's content is copied into it, so everything below it 
 descriptors and never through a name that somebody could have made a symlink meanwhile.
 """
 
+import errno
 import os
 import secrets
 import stat
@@ -12,9 +13,9 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from socket import gaierror, getaddrinfo
 
-from landbridge.errors import Internal, NotFound
+from landbridge.errors import Internal, Invalid, NotFound
 from landbridge.system import mounts
-from landbridge.system.beneath import open_in_root
+from landbridge.system.beneath import open_beneath, open_in_root
 from landbridge.system.treecopy import copy_tree
 
 CONTENT = "_data"
@@ -80,6 +81,10 @@ class VolumeDirectories:
         """True when `path` leads to something."""
         return os.path.exists(path)
 
+    def is_directory(self, path: str) -> bool:
+        """True when `path` leads to a directory."""
+        return os.path.isdir(path)
+
     def make_source(self, path: str) -> None:
         """`path` and its parents as root's directories (0755) where missing. Raises: Internal, in Docker's words."""
         if os.path.exists(path):
@@ -125,13 +130,17 @@ class VolumeDirectories:
     def bind_beneath(self, volume: str, subpath: str, target: str) -> None:
         """Make the directory or file at `subpath` in `volume` visible at `target` too.
 
-        Bound by descriptor: who can write to the volume cannot lead us out of it, now or later. Raises: NotFound
-        in Docker's words, Internal.
+        Bound by descriptor: who can write to the volume cannot lead us out of it, now or later. Raises: NotFound and
+        Invalid (a symlink leads out) in Docker's words, Internal.
         """
         top = os.open(volume, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            found = open_in_root(top, subpath, os.O_PATH)
+            found = open_beneath(top, subpath, os.O_PATH)
         except OSError as error:
+            if error.errno == errno.EXDEV:
+                raise Invalid(
+                    f"path concatenation escapes the base directory, base: {volume}, subpath: {subpath}"
+                ) from error
             path = f"{volume}/{subpath}"
             reason = (error.strerror or "").lower()
             raise NotFound(f"cannot access path {path}: lstat {path}: {reason}") from error
@@ -173,7 +182,10 @@ class VolumeDirectories:
         finally:
             os.close(top)
         try:
-            target = os.open(volume, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                target = os.open(volume, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except NotADirectoryError:
+                return  # a file of a volume takes the directory's place; the runtime says what it thinks of that
             try:
                 if not os.listdir(target):
                     copy_tree(source, target)

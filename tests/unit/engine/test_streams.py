@@ -48,6 +48,20 @@ async def test_attached_while_it_runs(rig: Rig) -> None:
 
 
 @engine_test
+async def test_output_is_over_when_the_end_is_on_record(rig: Rig) -> None:
+    made = await rig.run("web")
+    _, session = await rig.streams.attach("web")
+    reading = asyncio.ensure_future(read(session))
+    rig.runtime.processes[made.id].attached[0].feed(None)
+    await rig.settle()
+    assert not reading.done()
+    await rig.end("web")
+    assert await reading == b""
+    assert not rig.state.containers[made.id].state.running
+    session.close()
+
+
+@engine_test
 async def test_attached_while_the_process_is_being_started(rig: Rig) -> None:
     made = await rig.create("web")
     rig.faults.turns = lambda: 5
@@ -55,7 +69,7 @@ async def test_attached_while_the_process_is_being_started(rig: Rig) -> None:
 
     def come(count: int, what: str) -> None:
         if what == "runtime.start":
-            found.append(rig.hub.expect(made.id))
+            found.append(rig.hub.expect(made.id, rig.waits.future(made.id, "exit")))
 
     rig.faults.watch(hook=come)
     await rig.lifecycle.start("web")

@@ -30,6 +30,7 @@ class Directories(VolumeDirectories):
 
     def __init__(self) -> None:
         self.mounted: list[str] = []
+        self.copied: list[tuple[str, str]] = []
         self.refuse = ""
 
     def mount(self, path: str, options: Mapping[str, str]) -> None:
@@ -44,6 +45,10 @@ class Directories(VolumeDirectories):
 
     def bind_beneath(self, volume: str, subpath: str, target: str) -> None:
         self.mounted.append(f"{volume}/{subpath} at {target}")
+
+    def copy_up(self, root: str, destination: str, volume: str) -> None:
+        self.copied.append((destination, volume))
+        super().copy_up(root, destination, volume)
 
     def release_beneath(self, target: str) -> None:
         self.mounted = [one for one in self.mounted if not one.endswith(f" at {target}")]
@@ -428,7 +433,8 @@ def test_a_part_of_a_volume_is_bound_while_held(setting: Setting) -> None:
     assert sources["/whole"] == content
     assert setting.disk.mounted == [f"{content}/sub/dir at {sources['/x']}"]
     assert container.mounts[1].source == content
-    assert not container.mounts[1].copy_up
+    setting.volumes.copy_up(container, str(setting.root))
+    assert setting.disk.copied == [("/whole", content), ("/x", sources["/x"])]
     run(setting.volumes.release(container))
     assert setting.disk.mounted == []
 

@@ -90,7 +90,7 @@ def test_signals(text: str, number: int) -> None:
     assert signal_number(text) == number
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "KILLED", "RTMIN+31", "RTMAX-40", "RTMIN+x", "SIG"])
+@pytest.mark.parametrize("text", ["", "0", "-1", "KILLED", "RTMIN+31", "RTMAX-40", "RTMIN+x", "SIG", "SIG9", "sig42"])
 def test_no_signals(text: str) -> None:
     with pytest.raises(Invalid, match=f"invalid signal: {text.replace('+', '.')}"):
         signal_number(text)

@@ -71,9 +71,12 @@ def test_an_endpoint_is_a_veth_pair() -> None:
 
 
 def test_only_net_sysctls_are_the_sandboxs() -> None:
-    spec = bridge.sandbox_spec(sandbox(container("web")), {"net.core.somaxconn": "9", "net/ipv4/ip_forward": "1",
-                                                           "kernel.shmmax": "1"})
-    assert spec.sysctls == (("net/core/somaxconn", "9"), ("net/ipv4/ip_forward", "1"))
+    given = {"net.core.somaxconn": "9", "net/ipv4/ip_forward": "1", "kernel.shmmax": "1",
+             "net.ipv6.conf.all.disable_ipv6": "1", "net.ipv4.conf.eth0.forwarding": "1"}  # fmt: skip
+    spec = bridge.sandbox_spec(sandbox(container("web")), given)
+    assert spec.sysctls == (
+        ("net/core/somaxconn", "9"), ("net/ipv4/ip_forward", "1"), ("net/ipv6/conf/all/disable_ipv6", "1")
+    )  # fmt: skip
 
 
 def test_settings_of_one_interface_follow_ours() -> None:

@@ -69,7 +69,7 @@ CASES: dict[str, tuple[Container, SpecContext]] = {
         ),
         replace(
             CONTEXT, user=User(uid=1000, gid=1000, groups=(5,), home="/home/u"), init_binary="/usr/bin/tini",
-            directories=frozenset({"/x/y"}),
+            directories=frozenset({"/x/y", "/vol"}),
         ),
     ),
     "capabilities": (
