@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 
-from landbridge.errors import Invalid
+from landbridge.errors import Forbidden, Invalid
 from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
 from landbridge.model.network import Endpoint, IpamPool, Network, NetworkRequest, Sandbox
 from landbridge.network import options, ruleset
@@ -23,10 +23,14 @@ class BridgeDriver:
     kind = ""
 
     def check(self, request: NetworkRequest) -> None:
-        """Raises: Invalid on an option with a value this driver cannot use."""
+        """Raises: Invalid on an option with a value this driver cannot use, Forbidden on two subnets of a family."""
         options.check(request)
         if request.enable_ipv4 is False and not request.enable_ipv6:
             raise Invalid("IPv4 or IPv6 must be enabled")
+        sixes = [":" in pool.subnet for pool in request.pools if pool.subnet]
+        fours = 0 if request.enable_ipv4 is False else sixes.count(False)
+        if fours > 1 or (request.enable_ipv6 and sixes.count(True) > 1):
+            raise Forbidden("bridge driver doesn't support multiple subnets")
 
     def check_among(self, request: NetworkRequest, networks: Iterable[Network], links: Collection[str]) -> None:
         """What an existing interface of the bridge's name means is seen when it is used."""

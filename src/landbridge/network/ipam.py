@@ -259,7 +259,8 @@ def fixed_address(
 ) -> tuple[Address, IpamPool]:
     """An address the user asked for, and the pool it lies in.
 
-    Raises: Invalid when no pool's subnet holds it, Forbidden ("Address already in use") when it is taken.
+    Raises: Invalid when no pool's subnet holds it, Forbidden ("Address already in use") when it is taken: by an
+    endpoint, by the gateway, as an auxiliary address, or as the address of the network itself or of all in it.
     """
     try:
         address = ip_address(text)
@@ -268,10 +269,16 @@ def fixed_address(
     for pool in pools:
         subnet = ip_network(pool.subnet)
         if address.version == subnet.version and address in subnet:
-            if is_taken(address) or str(address) == pool.gateway:
+            if is_taken(address) or str(address) == pool.gateway or not _may_be_held(address, pool):
                 raise Forbidden("Address already in use")
             return address, pool
     raise Invalid(f"invalid config for network: no configured subnet contains IP address {text}")
+
+
+def _may_be_held(address: Address, pool: IpamPool) -> bool:
+    low, high = usable(IpamPool(subnet=pool.subnet))
+    kept = {ip_address(text) for name, text in pool.auxiliary.items() if name not in _OTHER_GATEWAYS}
+    return low <= int(address) <= high and address not in kept
 
 
 def _address(subnet: Subnet, number: int) -> Address:

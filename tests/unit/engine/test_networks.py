@@ -77,6 +77,8 @@ async def test_a_pool_of_a_family_left_off_is_shown_and_not_used(rig: Rig) -> No
         (NetworkRequest(name="net", config_from="none"), NotFound, 'configuration network "none" does not exist'),
         (NetworkRequest(name="net", pools=(IpamPool(subnet="10.0.0.1/8"),)), Invalid, "it should be 10.0.0.0/8"),
         (NetworkRequest(name="net", pools=(IpamPool(subnet="172.17.0.0/24"),)), Forbidden, "Pool overlaps"),
+        (NetworkRequest(name="net", pools=(IpamPool(subnet="10.1.0.0/24"), IpamPool(subnet="10.2.0.0/24"))), Forbidden,
+         "bridge driver doesn't support multiple subnets"),
         (NetworkRequest(name="net", options={"com.docker.network.bridge.name": "x" * 16}), Invalid, "at most 15 characters"),
         (NetworkRequest(name="net", options={"com.docker.network.bridge.enable_icc": "si"}), Invalid, "failed to parse"),
     ],

@@ -2,8 +2,9 @@
 
 import pytest
 
+from landbridge.errors import Forbidden
 from landbridge.model.config import EndpointConfig
-from landbridge.model.network import IpamPool
+from landbridge.model.network import IpamPool, NetworkRequest
 from landbridge.network import bridge, options, ruleset
 from landbridge.network.bridge import BridgeDriver
 from landbridge.network.steps import Bridge, Rules, Veth
@@ -27,6 +28,14 @@ def test_every_way_to_say_yes(text: str) -> None:
     open_ = network("net", options={ICC: text, MASQUERADE: text})
     assert options.icc(open_)
     assert options.masquerades(open_)
+
+
+def test_one_subnet_per_enabled_family() -> None:
+    six = (IpamPool(subnet="fd00:1::/64"), IpamPool(subnet="fd00:2::/64"))
+    DRIVER.check(NetworkRequest(name="net", pools=(IpamPool(subnet="10.1.0.0/24"), *six[:1]), enable_ipv6=True))
+    DRIVER.check(NetworkRequest(name="net", pools=six))
+    with pytest.raises(Forbidden, match="doesn't support multiple subnets"):
+        DRIVER.check(NetworkRequest(name="net", pools=six, enable_ipv6=True))
 
 
 def test_a_network_is_a_bridge_and_its_rules() -> None:

@@ -177,6 +177,19 @@ def test_a_fixed_address_must_lie_in_a_subnet_and_be_free() -> None:
         ipam.fixed_address("10.0.0.1", pools, lambda one: False)
 
 
+@pytest.mark.parametrize("kept", ["10.0.0.0", "10.0.0.255", "10.0.0.7", "fd00::"])
+def test_a_fixed_address_is_none_that_means_something_else(kept: str) -> None:
+    pools = [pool("10.0.0.0/24", auxiliary={"printer": "10.0.0.7", "DefaultGatewayIPv4": "10.0.0.8"}), pool("fd00::/64")]
+    with pytest.raises(Forbidden, match="Address already in use"):
+        ipam.fixed_address(kept, pools, lambda one: False)
+
+
+@pytest.mark.parametrize("free", ["10.0.0.8", "10.0.1.0", "10.0.1.1", "fd00::ffff:ffff:ffff:ffff"])
+def test_a_fixed_address_may_be_a_routers_or_either_of_a_pair(free: str) -> None:
+    pools = [pool("10.0.0.0/24", auxiliary={"DefaultGatewayIPv4": "10.0.0.8"}), pool("10.0.1.0/31"), pool("fd00::/64")]
+    assert str(ipam.fixed_address(free, pools, lambda one: False)[0]) == free
+
+
 def test_the_ula_prefix_is_stable_and_local() -> None:
     prefix = ip_network(ipam.ula_prefix("host"))
     assert prefix.prefixlen == 48
