@@ -12,12 +12,13 @@ from dataclasses import replace
 
 from fake_processes import FakeDisk, FakeFiles, FakeMachine, FakeRoots, FakeRuntime
 from faults import Faults
-from landbridge.errors import HoldFailed, Internal, NotFound
+from landbridge.errors import HoldFailed, Internal, NotFound, Unavailable
 from landbridge.model.hold import Hold
 from landbridge.model.link import (
     BridgeSpec,
     Flow,
     LinkFact,
+    MovedSpec,
     ParentSpec,
     RouteFact,
     RouteSpec,
@@ -56,6 +57,7 @@ class FakeKernel:
         self.parents: dict[str, ParentSpec] = {}
         self.stacked: dict[tuple[str, str], StackedSpec] = {}
         self.kinds = {"macvlan", "ipvlan"}
+        self.moved: dict[tuple[str, str], MovedSpec] = {}
         self.pins: dict[str, int] = {}
         self.names: dict[str, str] = {}  # under which tools of the host find the pins
         self.routes_in: dict[str, RouteSpec] = {}
@@ -101,6 +103,8 @@ class FakeKernel:
                 self._drop(name)
             for sandbox, ifname in [one for one in self.stacked if one[0] == path]:
                 self._unstack(sandbox, ifname)
+            for key in [one for one in self.moved if one[0] == path]:
+                self.moved.pop(key)
 
         self.faults.call(f"remove_sandbox {path}", effect)
 
@@ -181,12 +185,32 @@ class FakeKernel:
         if self.stacked.pop((sandbox, ifname), None):
             self._lose_routes(sandbox, ifname)
 
+    def move_in(self, spec: MovedSpec) -> None:
+        def effect() -> None:
+            if spec.source not in self.interfaces:
+                raise NotFound(f"no interface {spec.source}")
+            if spec.sandbox not in self.pins:
+                raise NotFound(f"no network namespace at {spec.sandbox}")
+            self.interfaces.discard(spec.source)
+            self.moved[spec.sandbox, spec.ifname] = spec
+
+        self.faults.call(f"move_in {spec.source}", effect)
+
+    def move_out(self, spec: MovedSpec) -> None:
+        def effect() -> None:
+            if self.moved.pop((spec.sandbox, spec.ifname), None):
+                self.interfaces.add(spec.source)
+                self._lose_routes(spec.sandbox, spec.ifname)
+
+        self.faults.call(f"move_out {spec.source}", effect)
+
     def supports(self, kind: str) -> bool:
         return kind in self.kinds
 
     def links_in(self, sandbox: str) -> tuple[str, ...]:
         veths = [one.ifname for one in self.veths.values() if one.sandbox == sandbox]
-        return (*veths, *(ifname for path, ifname in self.stacked if path == sandbox))
+        others = [ifname for path, ifname in (*self.stacked, *self.moved) if path == sandbox]
+        return (*veths, *others)
 
     def detach_port(self, host_name: str) -> None:
         def effect() -> None:
@@ -431,6 +455,102 @@ class FakeProxy:
         return failed
 
 
+class FakePlugins:
+    """One plugin, ``weave``, for networks and addresses (10.32.0.0/24). It objects to what it was not told before.
+
+    `missing` makes it dead; `refuses` maps a method to an error of its own; `says` to more of an answer.
+    """
+
+    def __init__(self, faults: Faults, kernel: FakeKernel) -> None:
+        self.faults = faults
+        self.kernel = kernel
+        self.missing = False
+        self.implements = ["NetworkDriver", "IpamDriver"]
+        self.refuses: dict[str, str] = {}
+        self.says: dict[str, dict[str, object]] = {}
+        self.asked: list[tuple[str, dict[str, object]]] = []
+        self.waits: list[float] = []  # how long one was ready to wait for a dead plugin
+        self.networks: set[str] = set()
+        self.endpoints: set[str] = set()
+        self.joined: set[str] = set()
+        self.opened: set[str] = set()
+        self.pools: set[str] = set()
+        self.addresses: set[str] = set()
+
+    def methods(self) -> list[str]:
+        return [method.partition(".")[2] for method, _ in self.asked]
+
+    async def call(self, name: str, method: str, body: dict[str, object], *, seconds: float) -> dict[str, object]:
+        if name != "weave":
+            raise NotFound(f'plugin "{name}" not found')
+        if self.missing:
+            self.waits.append(seconds)
+            raise Unavailable(f"{method}: dial unix /run/docker/plugins/weave.sock: connect: connection refused")
+        await self.faults.pause()
+        self.asked.append((method, body))
+        if method in self.refuses:
+            raise Internal(f"remote: {self.refuses[method]}")
+        answer = self.faults.call(method, lambda: self._do(method.partition(".")[2], body), can_be_late=True)
+        return {**(answer or {}), **self.says.get(method, {})}
+
+    def _do(self, method: str, body: dict[str, object]) -> dict[str, object]:
+        network, end, demand = str(body.get("NetworkID")), str(body.get("EndpointID")), self.faults.demand
+        source = f"weave{end[:8]}"
+        match method:
+            case "Activate":
+                return {"Implements": self.implements}
+            case "GetCapabilities":
+                return {"Scope": "local"}
+            case "CreateNetwork":
+                self.networks.add(network)
+            case "DeleteNetwork":
+                self.networks.discard(network)
+            case "CreateEndpoint":
+                demand(network in self.networks, "no network {}", network)
+                demand(end not in self.endpoints, "endpoint {} twice", end)
+                self.endpoints.add(end)
+                given = body["Interface"]
+                return {} if given["MacAddress"] else {"Interface": {"MacAddress": "02:00:00:00:00:99"}}  # type: ignore[index]
+            case "Join":
+                demand(end in self.endpoints and body["SandboxKey"] in self.kernel.pins, "join of {}", body)
+                self.joined.add(end)
+                self.kernel.interfaces.add(source)
+                return {"InterfaceName": {"SrcName": source, "DstPrefix": "eth"}, "Gateway": "10.32.0.1"}
+            case "Leave":
+                self.joined.discard(end)
+            case "DeleteEndpoint":
+                demand(end not in self.joined, "endpoint {} deleted while joined", end)
+                self.endpoints.discard(end)
+                self.kernel.interfaces.discard(source)
+            case "ProgramExternalConnectivity":
+                self.opened.add(end)
+            case "RevokeExternalConnectivity":
+                self.opened.discard(end)
+            case _:
+                return self._books(method, body)
+        return {}
+
+    def _books(self, method: str, body: dict[str, object]) -> dict[str, object]:
+        address = str(body.get("Address") or "").partition("/")[0]
+        match method:
+            case "GetDefaultAddressSpaces":
+                return {"LocalDefaultAddressSpace": "here", "GlobalDefaultAddressSpace": "there"}
+            case "RequestPool":
+                self.pools.add("pool1")
+                return {"PoolID": "pool1", "Pool": body["Pool"] or "10.32.0.0/24"}
+            case "ReleasePool":
+                self.pools.discard(str(body["PoolID"]))
+            case "RequestAddress":
+                free = (f"10.32.0.{number}" for number in range(1, 255))
+                address = address or next(one for one in free if one not in self.addresses)
+                self.faults.demand(address not in self.addresses, "{} twice", address)
+                self.addresses.add(address)
+                return {"Address": f"{address}/24"}
+            case "ReleaseAddress":
+                self.addresses.discard(address)
+        return {}
+
+
 class Outside:
     """Everything that outlives an engine."""
 
@@ -443,13 +563,14 @@ class Outside:
         self.files = FakeFiles(self.faults)
         self.roots = FakeRoots(self.faults)
         self.runtime = FakeRuntime(self.faults, self.kernel, self.roots, self.files)
+        self.plugins = FakePlugins(self.faults, self.kernel)
         self.machine = FakeMachine()
         self.disk = FakeDisk()
 
     def photograph(self) -> "Outside":
         """The same world in a copy of its own: what a daemon killed now would leave to the next one."""
         copy = Outside()
-        for name in ("kernel", "firewall", "resolver", "proxy", "files", "roots", "runtime"):
+        for name in ("kernel", "firewall", "resolver", "proxy", "files", "roots", "runtime", "plugins"):
             here, there = getattr(self, name), getattr(copy, name)
             for key, value in vars(here).items():
                 if isinstance(value, dict | list | set):

@@ -31,6 +31,7 @@ from landbridge.engine.predefined import Predefined
 from landbridge.engine.presence import HOST_NAME, Presence
 from landbridge.engine.publish import Publish
 from landbridge.engine.reconcile import Reconcile
+from landbridge.engine.remotes import Remotes
 from landbridge.engine.rules import RuleTable, rule_chains
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
@@ -126,8 +127,9 @@ class Rig:
             state=self.state, events=self.events, files=outside.files, disk=outside.disk,
             blocking=self.apply.blocking, root="/data/volumes",
         )  # fmt: skip
-        self.networks = Networks(self.state, self.apply, self.events, settings, 1500)
-        self.attachments = Attachments(self.state, self.apply, "/run/x/netns", 1500)
+        self.remotes = Remotes(outside.plugins)
+        self.networks = Networks(self.state, self.apply, self.events, settings, 1500, self.remotes)
+        self.attachments = Attachments(self.state, self.apply, "/run/x/netns", 1500, self.remotes)
         self.presence = Presence(self.state, self.apply, outside.files, settings)
         self.images = OneImage()
         self.launch = Launch(
@@ -162,6 +164,7 @@ class Rig:
     async def stop(self) -> None:
         """The daemon ends; containers go on."""
         await self.lifecycle.close()
+        await self.remotes.close()
         self.runtime.forget()
         self.store.close()
 
@@ -332,7 +335,9 @@ class Rig:
             inside={path: self.kernel.links_in(path) for path in reconciling.unseen(world)},
         )
         stacked = {(sandboxes[one.container], one.ifname) for one in world.endpoints.values()
-                   if one.active and one.ifname and not one.host_name}
+                   if one.active and one.ifname and not one.host_name and not one.source}
+        moved = {(sandboxes[one.container], one.ifname) for one in world.endpoints.values() if one.active and one.source}
+        assert set(self.kernel.moved) == moved, "interfaces of plugins"
         assert set(self.kernel.stacked) == stacked, "stacked interfaces"
         assert reconciling.diff(world, facts, 1500) == (), "something to reconcile"
 

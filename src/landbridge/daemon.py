@@ -48,6 +48,7 @@ from landbridge.engine.presence import Presence
 from landbridge.engine.prune import Prune
 from landbridge.engine.publish import Publish
 from landbridge.engine.reconcile import Reconcile
+from landbridge.engine.remotes import Remotes
 from landbridge.engine.rules import RuleTable, rule_chains
 from landbridge.engine.stack import Stack
 from landbridge.engine.state import State
@@ -86,6 +87,8 @@ from landbridge.system.listening import listening
 from landbridge.system.logs import ContainerLogs
 from landbridge.system.machine import HostMachine
 from landbridge.system.meter import HostMeter
+from landbridge.system.plugins import DIRECTORIES as PLUGIN_DIRECTORIES
+from landbridge.system.plugins import Plugins
 from landbridge.system.registry_http import HttpClient
 from landbridge.system.registry_proxy import Proxies
 from landbridge.system.roots import Roots
@@ -167,8 +170,9 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         agent=f"landbridge/{__version__}", certificates=CERTIFICATES, proxies=Proxies(os.environ)
     )
     registries = Registries(images.parts, BlobRecords(store.db), http, settings)
-    networks = Networks(state, apply, events, settings, mtu)
-    attachments = Attachments(state, apply, netns_dir, mtu)
+    remotes = Remotes(Plugins((*settings.plugin_dirs, *PLUGIN_DIRECTORIES)))
+    networks = Networks(state, apply, events, settings, mtu, remotes)
+    attachments = Attachments(state, apply, netns_dir, mtu, remotes)
     presence = Presence(state, apply, files, settings)
     groups = cgroups.detect()
     runtime = Runtime(choice, groups, root=f"{settings.exec_root}/runtime")
@@ -273,6 +277,7 @@ async def shut_down(daemon: Daemon) -> None:
     idle = not any(one.state.running for one in engine.state.containers)
     await engine.lifecycle.close()
     await engine.execs.close()
+    await engine.networks.remotes.close()
     await daemon.guard.close()
     daemon.overlaps.close()
     if idle:

@@ -45,6 +45,7 @@ def parse(argv: list[str]) -> Settings:
         shutdown_timeout=found.shutdown_timeout,
         host_gateway_ips=tuple(found.host_gateway_ip),
         default_network_options=_network_options(found.default_network_opt),
+        plugin_dirs=tuple(found.plugin_dir),
         runtime=found.default_runtime,
         debug=found.debug,
         group=found.group,
@@ -91,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--shutdown-timeout", type=int, default=15, metavar="SECONDS")
     add("--host-gateway-ip", action="append", default=[], metavar="IP", help="what host-gateway means in --add-host")
     add("--default-network-opt", action="append", default=[], metavar="DRIVER=KEY=VALUE")
+    add("--plugin-dir", action="append", default=[], metavar="DIR", help="more plugins, beside /run/docker/plugins")
     add("--default-runtime", default="", metavar="NAME", help="crun or runc; the first that works when not given")
     add("-G", "--group", default="docker", help="group that may use the unix socket, if it exists")
     add("-p", "--pidfile", default="", metavar="PATH")

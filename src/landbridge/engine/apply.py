@@ -20,6 +20,7 @@ from landbridge.network.steps import (
     Bridge,
     Exposed,
     Forget,
+    Moved,
     Names,
     Namespace,
     Parent,
@@ -180,6 +181,10 @@ class Apply:
                 self.kernel.add_stacked(spec)
             case Stacked(spec=spec):
                 self.kernel.remove_stacked(spec.sandbox, spec.ifname)
+            case Moved(spec=spec, present=True):
+                self.kernel.move_in(spec)
+            case Moved(spec=spec):
+                self.kernel.move_out(spec)
             case Routes(after=after):
                 self.kernel.set_routes(after)
             case Rules(add=add, remove=remove):

@@ -12,6 +12,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 from landbridge.engine.apply import Apply, Undo
+from landbridge.engine.remotes import Remotes, has_remote_ipam, idle, is_asked_for
 from landbridge.engine.state import State
 from landbridge.engine.validate_network import canonical_mac, check_endpoint
 from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
@@ -30,11 +31,12 @@ from landbridge.network.steps import Element, Exposed, Namespace, Routes, Rules,
 class Attachments:
     """Claims endpoints and carries sandboxes up and down. Callers hold the container's lock."""
 
-    def __init__(self, state: State, apply: Apply, netns_dir: str, mtu: int) -> None:
+    def __init__(self, state: State, apply: Apply, netns_dir: str, mtu: int, remotes: Remotes) -> None:
         self.state = state
         self.apply = apply
         self.netns_dir = netns_dir
         self.mtu = mtu
+        self.remotes = remotes
 
     # Who shares what.
 
@@ -114,8 +116,9 @@ class Attachments:
         own_mac = linked and (kind.own_mac(network) or bool(config.mac_address and network.driver != "ipvlan"))
         six_too = network.enable_ipv6 and bridge_driver.has_ipv6(container.host.sysctls)
         six_too = six_too and not options.switches_ipv6_off(config.driver_opts or {})
-        four, gateway4 = self._address(network, config.ipam_config, 4) if linked and network.enable_ipv4 else ("", "")
-        six, gateway6 = self._address(network, config.ipam_config, 6) if linked and six_too else ("", "")
+        here = linked and not has_remote_ipam(network)
+        four, gateway4 = self._address(network, config.ipam_config, 4) if here and network.enable_ipv4 else ("", "")
+        six, gateway6 = self._address(network, config.ipam_config, 6) if here and six_too else ("", "")
         endpoint = Endpoint(
             id=identity, network=network.id, container=container.id, config=config, order=order,
             mac=(canonical_mac(config.mac_address) if config.mac_address else ids.random_mac()) if own_mac else "",
@@ -123,8 +126,8 @@ class Attachments:
             host_name=self.state.instance.veth_name(secrets.token_hex(6)) if kind.host_side else "",
             names=dns_names(container, config),
         )
-        self.state.put_endpoint(endpoint)
-        return endpoint
+        self.state.put_endpoint(idle(endpoint, network))
+        return self.state.endpoint(identity)
 
     def _address(self, network: Network, wanted: EndpointIpam | None, version: int) -> tuple[str, str]:
         """Address in CIDR form and gateway for one family. A full pool takes back a stopped container's lease."""
@@ -205,8 +208,22 @@ class Attachments:
         self.state.put_sandbox(sandbox)
         for endpoint in endpoints:
             self.state.put_endpoint(replace(endpoint, active=True))
-        await self.apply.run(self._steps(owner, sandbox, endpoints), undo)
+        spec = bridge_driver.sandbox_spec(sandbox, owner.host.sysctls, self.apply.local_ports())
+        steps: list[Step] = [Namespace(spec=spec), self.exposed(sandbox, owner.name)]
+        if any(is_asked_for(self.state.networks[one.network]) for one in endpoints):
+            await self.apply.run(steps, undo)
+            steps, endpoints = [], await self._as_plugins_say(owner, sandbox, endpoints, undo)
+        await self.apply.run((*steps, *self._interfaces(sandbox, endpoints)), undo)
         return sandbox
+
+    async def _as_plugins_say(
+        self, owner: Container, sandbox: Sandbox, endpoints: tuple[Endpoint, ...], undo: Undo
+    ) -> tuple[Endpoint, ...]:
+        """The endpoints as plugins have made them, committed."""
+        joined = await self.remotes.join_all(owner, sandbox, endpoints, self.state.networks.all(), undo)
+        for endpoint in joined:
+            self.state.put_endpoint(replace(endpoint, active=True))
+        return joined
 
     def _named(self, endpoints: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
         """Interface names: what the user asked for, else the lowest free number, in endpoint order."""
@@ -221,16 +238,12 @@ class Attachments:
             named.append(endpoint)
         return tuple(named)
 
-    def _steps(self, owner: Container, sandbox: Sandbox, endpoints: tuple[Endpoint, ...]) -> tuple[Step, ...]:
-        spec = bridge_driver.sandbox_spec(sandbox, owner.host.sysctls, self.apply.local_ports())
-        steps: list[Step] = [Namespace(spec=spec), self.exposed(sandbox, owner.name)]
-        for endpoint in endpoints:
-            steps += self._interface(endpoint, sandbox)
+    def _interfaces(self, sandbox: Sandbox, endpoints: tuple[Endpoint, ...]) -> tuple[Step, ...]:
+        """All interfaces of a sandbox, and its default routes."""
+        steps = [step for endpoint in endpoints for step in self._interface(endpoint, sandbox)]
         active = [replace(endpoint, active=True) for endpoint in endpoints]
         after = gateways.routes(sandbox.path, active, self.state.networks.all())
-        if after:
-            steps.append(Routes(after=after, before=after.cleared()))
-        return tuple(steps)
+        return (*steps, Routes(after=after, before=after.cleared())) if after else tuple(steps)
 
     def exposed(self, sandbox: Sandbox, name: str) -> Exposed:
         """A container's network stack as tools of the host (``ip netns``) see it, called `name`."""
@@ -256,7 +269,7 @@ class Attachments:
         """Take `up`'s reservations back; endpoints in `known` were claimed before and stay so."""
         for endpoint in self.state.endpoints_of(owner):
             if endpoint.id in known:
-                self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
+                self.state.put_endpoint(idle(endpoint, self.state.networks[endpoint.network]))
             else:
                 self.state.remove_endpoint(endpoint.id)
         self.state.remove_sandbox(owner)
@@ -267,21 +280,41 @@ class Attachments:
         if sandbox is None:
             return
         steps: list[Step] = []
+        guests: list[tuple[Network, Endpoint]] = []
         for endpoint in self.state.endpoints_of(owner):
+            network = self.state.networks[endpoint.network]
             if endpoint.active:
                 steps += [step.inverse() for step in self._interface(endpoint, sandbox)]
-            self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
+                guests += [(network, endpoint)] if is_asked_for(network) else []
+            self.state.put_endpoint(idle(endpoint, network))
         steps.append(self.exposed(sandbox, self.state.containers[owner].name).inverse())
         steps.append(Namespace(spec=bridge_driver.sandbox_spec(sandbox), present=False))
         self.state.remove_sandbox(owner)
-        await self.apply.run_forgiving(steps)
+        await self._depart(guests, steps)
 
-    async def attach(self, owner: Container, endpoint: Endpoint, sandbox: Sandbox, undo: Undo) -> None:
-        """Give a sandbox that is up one more interface; `endpoint` is active and has its interface name."""
+    async def _depart(self, guests: list[tuple[Network, Endpoint]], steps: list[Step]) -> None:
+        """Carry out the tear-down `steps`; plugins hear before and after. `guests` are their endpoints among them."""
+        for network, endpoint in guests:
+            await self.remotes.leave(network, endpoint)
+        await self.apply.run_forgiving(steps)
+        for network, endpoint in guests:
+            await self.remotes.dismiss(network, endpoint)
+
+    async def attach(self, owner: Container, endpoint: Endpoint, sandbox: Sandbox, undo: Undo) -> Endpoint:
+        """Give a sandbox that is up one more interface; `endpoint` is active and has its interface name.
+
+        The endpoint as it is then: a plugin may have had a part in it.
+        """
+        if is_asked_for(self.state.networks[endpoint.network]):
+            others = tuple(one for one in self.state.endpoints_of(owner.id) if one.id != endpoint.id)
+            joined = await self.remotes.join_all(owner, sandbox, (endpoint,), self.state.networks.all(), undo, others)
+            endpoint = joined[0]
+            self.state.put_endpoint(endpoint)
         await self.apply.run(self._interface(endpoint, sandbox), undo)
         before, after = self._routes_around(endpoint, sandbox)
         if after != before:
             await self.apply.run((Routes(after=after, before=before),), undo)
+        return endpoint
 
     async def detach(self, endpoint: Endpoint, sandbox: Sandbox) -> None:
         """Take an interface whose claim is gone away from a sandbox that is up."""
@@ -289,7 +322,8 @@ class Attachments:
         # The new default route first: a program that answers in between shall not be told that there is none.
         steps: list[Step] = [Routes(after=after, before=before)] if after != before else []
         steps += [step.inverse() for step in self._interface(endpoint, sandbox)]
-        await self.apply.run_forgiving(steps)
+        network = self.state.networks[endpoint.network]
+        await self._depart([(network, endpoint)] if is_asked_for(network) else [], steps)
 
     async def right(self, owner: Container, sandbox: Sandbox) -> None:
         """The default routes of a sandbox that stands, as they should be: programs in it may have had their own ideas.
@@ -297,7 +331,7 @@ class Attachments:
         Failures are logged; who starts a container again wants it to run.
         """
         after = gateways.routes(sandbox.path, self.state.endpoints_of(owner.id), self.state.networks.all())
-        if after.gateway4 or after.gateway6:
+        if after:
             await self.apply.run_forgiving((Routes(after=after, before=after),))
 
     def _routes_around(self, endpoint: Endpoint, sandbox: Sandbox) -> tuple[RouteSpec, RouteSpec]:

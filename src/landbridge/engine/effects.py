@@ -15,6 +15,7 @@ from landbridge.model.link import (
     BridgeSpec,
     Flow,
     LinkFact,
+    MovedSpec,
     ParentSpec,
     RouteFact,
     RouteSpec,
@@ -43,6 +44,8 @@ class Kernel(Protocol):
 
     def add_stacked(self, spec: StackedSpec) -> None: ...
     def remove_stacked(self, sandbox: str, ifname: str) -> None: ...
+    def move_in(self, spec: MovedSpec) -> None: ...
+    def move_out(self, spec: MovedSpec) -> None: ...
     def supports(self, kind: str) -> bool:
         """Whether this kernel can make links of a kind (``macvlan``, ``ipvlan``)."""
         ...

@@ -10,6 +10,7 @@ from landbridge.engine.apply import Apply, Undo
 from landbridge.engine.events import Events
 from landbridge.engine.overlaps import meeting, told
 from landbridge.engine.presence import host_record, names_of
+from landbridge.engine.remotes import Remotes, has_remote_ipam
 from landbridge.engine.state import State
 from landbridge.engine.validate_networks import checked
 from landbridge.errors import Conflict, Forbidden, Internal, Invalid
@@ -28,12 +29,15 @@ log = logging.getLogger(__name__)
 class Networks:
     """The life of networks."""
 
-    def __init__(self, state: State, apply: Apply, events: Events, settings: Settings, mtu: int) -> None:
+    def __init__(
+        self, state: State, apply: Apply, events: Events, settings: Settings, mtu: int, remotes: Remotes
+    ) -> None:
         self.state = state
         self.apply = apply
         self.events = events
         self.settings = settings
         self.mtu = mtu
+        self.remotes = remotes
         self._forwards = False  # IPv6, as far as this daemon has seen to it
         self.bases = tuple(
             ipam.PoolBase(ip_network(base), size) for base, size in settings.address_pools
@@ -47,6 +51,12 @@ class Networks:
         Raises: Invalid, Forbidden (predefined name, overlap), Conflict (name taken), NotFound (driver).
         """
         request = checked(request, self.state.networks, self.settings.default_network_options)
+        if self.state.networks.by_name(request.name) is not None:
+            raise Conflict(f"network with name {request.name} already exists")
+        async with Undo() as undo:  # what plugins give is given back unless the network comes to be
+            return await self._create(await self.remotes.prepare(request, undo), undo)
+
+    async def _create(self, request: NetworkRequest, undo: Undo) -> Network:
         routed, links = await self.routed(), await self._links()
         await self._check_kernel(request)
         named = request.options.get(options.NAME, "") if request.driver == "bridge" else ""
@@ -59,8 +69,8 @@ class Networks:
         self.state.networks.put(network)
         try:
             await self.ensure_forwarding(network)
-            async with Undo() as undo:
-                await self.apply.run(making(network, self.mtu), undo)
+            await self.remotes.make(network, undo)
+            await self.apply.run(making(network, self.mtu), undo)
         except BaseException:
             self._withdraw(network)
             raise
@@ -105,8 +115,8 @@ class Networks:
         taken = self.taken()
         chosen: list[IpamPool] = []
         idle: list[IpamPool] = []
-        if request.ipam_driver == "null":
-            return ()
+        if request.ipam_driver == "null" or has_remote_ipam(request):
+            return request.pools  # none, or complete: a plugin may give one pool to many
         for pool in request.pools:
             if not pool.subnet:
                 continue
@@ -219,6 +229,7 @@ class Networks:
         self._withdraw(network)
         try:
             await self.apply.run_forgiving(removal(network, self.mtu))
+            await self.remotes.unmake(network)
         finally:  # also when the request was cancelled meanwhile
             self.events.emit("network", "destroy", network.id, _attributes(network))
 

@@ -14,6 +14,7 @@ from landbridge.engine.attachments import Attachments, exposed_name
 from landbridge.engine.lifecycle import Lifecycle
 from landbridge.engine.presence import asker_of, host_record, names_of, record_of
 from landbridge.engine.publish import holds
+from landbridge.engine.remotes import idle, is_asked_for
 from landbridge.engine.state import State
 from landbridge.errors import LandbridgeError
 from landbridge.model.container import Container, Phase
@@ -204,16 +205,21 @@ class Reconcile:
     def _settle_sandboxes(self, facts: Facts) -> None:
         """Sandboxes nobody lives in any more go, and those whose namespace a reboot took; claims stay.
 
-        Only a running owner publishes.
+        Only a running owner publishes. Plugins hear of it when they can.
         """
+        guests: list[tuple[Network, Endpoint]] = []
         for sandbox in self.state.world().sandboxes.values():
             owner = self.state.containers.get(sandbox.container)
             if owner is None or facts.pins.get(sandbox.path) is None or not self.attachments.users(owner.id):
                 for endpoint in self.state.endpoints_of(sandbox.container):
-                    self.state.put_endpoint(replace(endpoint, active=False, ifname=""))
+                    network = self.state.networks[endpoint.network]
+                    if endpoint.active and is_asked_for(network):
+                        guests.append((network, endpoint))
+                    self.state.put_endpoint(idle(endpoint, network))
                 self.state.remove_sandbox(sandbox.container)
             elif not owner.state.running and sandbox.published:
                 self.state.reserve_ports(sandbox, ())
+        self.attachments.remotes.dismiss_later(guests)
 
     async def _clear_processes(self) -> None:
         """What a start or an end that was cut short left of processes and mounts."""

@@ -115,7 +115,7 @@ class Stack:
             self.state.containers.put(replace(container, endpoints=(*container.endpoints, config)))
         try:
             async with Undo() as undo:
-                await self.attachments.attach(container, endpoint, sandbox, undo)
+                endpoint = await self.attachments.attach(container, endpoint, sandbox, undo)
                 self.presence.refresh_files(container, directory)
                 changes = self.presence.record_changes((endpoint,)) if container.state.running else []
                 changes += self.presence.asker_changes(container, sandbox)

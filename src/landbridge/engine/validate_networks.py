@@ -25,13 +25,13 @@ class Networks(Protocol):
 def checked(request: NetworkRequest, networks: Networks, defaults: Options) -> NetworkRequest:
     """The request with its template's and the daemon's `defaults` (driver → options) in it, and its driver named.
 
-    Raises: Invalid, Forbidden, NotFound (driver, IPAM driver, template), Internal (options of macvlan and ipvlan).
+    Whether a plugin is there is seen when it is asked.
+
+    Raises: Invalid, Forbidden, NotFound (template), Internal (options of macvlan and ipvlan).
     """
     _check_operator(request)
     if request.config_from:
         request = _from_template(request, networks)
-    if request.ipam_driver not in ("", "default", "null"):
-        raise NotFound(f'plugin "{request.ipam_driver}" not found')
     pools = ipam.canonical_pools(request.pools)
     ipam.check_reserved([pool for pool in pools if pool.subnet])
     if request.ipam_driver == "null":

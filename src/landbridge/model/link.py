@@ -88,6 +88,22 @@ class StackedSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MovedSpec:
+    """A link `source` of the host, made by somebody else, that lives in the namespace at `sandbox` as `ifname`.
+
+    `routes` are (destination CIDR, next hop or empty). Addresses and sysctls as in `VethSpec`; an empty `mac` stays.
+    """
+
+    source: str
+    ifname: str
+    sandbox: str
+    mac: str = ""
+    addresses: tuple[str, ...] = ()
+    sysctls: tuple[tuple[str, str], ...] = ()
+    routes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RouteSpec:
     """The default routes inside a sandbox: through a gateway, or straight out of an interface when there is none.
 

@@ -18,7 +18,8 @@ NAMES = "landbridge.names"  # the option that has names resolve on the default b
 class IpamPool:
     """One address pool of a network, as text in canonical form; `auxiliary` are addresses kept out of use.
 
-    `subnet` is always set once a network exists. `chosen` is true when the engine picked the subnet.
+    `subnet` is always set once a network exists. `chosen` is true when the engine picked the subnet. `lease` is the
+    pool's id in the books of an IPAM plugin, where one gave it.
     """
 
     subnet: str = ""
@@ -26,6 +27,7 @@ class IpamPool:
     gateway: str = ""
     auxiliary: Mapping[str, str] = field(default_factory=dict)
     chosen: bool = False
+    lease: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +90,21 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StaticRoute:
+    """A route of an endpoint beside the default one; without a next hop it leads straight out of the interface."""
+
+    destination: str
+    next_hop: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """An attachment of a container to a network.
 
     It is a claim (name, addresses, MAC) from the moment it exists until the container or the attachment is
     removed; `active` says whether the kernel side is up now. `ipv4`/`ipv6` are CIDR text or empty.
-    `names` are its DNS names in Docker's order.
+    `names` are its DNS names in Docker's order. Of a plugin's network: `source` is what the link was called before it
+    moved into the sandbox, `routes` what the plugin wants there, `external` that it was told to let the world in.
     """
 
     id: str
@@ -110,6 +121,9 @@ class Endpoint:
     ifname: str = ""
     names: tuple[str, ...] = ()
     active: bool = False
+    source: str = ""
+    routes: tuple[StaticRoute, ...] = ()
+    external: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

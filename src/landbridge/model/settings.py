@@ -43,6 +43,7 @@ class Settings:
     shutdown_timeout: int = 15
     host_gateway_ips: tuple[str, ...] = ()
     default_network_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    plugin_dirs: tuple[str, ...] = ()  # looked at before Docker's own
     runtime: str = ""
     debug: bool = False
     group: str = "docker"

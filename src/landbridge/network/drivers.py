@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
-from landbridge.errors import NotFound
 from landbridge.model.network import Endpoint, Network, NetworkRequest, Sandbox
 from landbridge.network.bridge import BridgeDriver
 from landbridge.network.plain import PlainDriver
+from landbridge.network.remote import RemoteDriver
 from landbridge.network.stacked import StackedDriver
 from landbridge.network.steps import Step
 
@@ -51,9 +51,11 @@ DRIVERS: Mapping[str, Driver] = {
 }
 
 
+def is_remote(name: str) -> bool:
+    """True for a driver that is not built in: a plugin's."""
+    return name not in DRIVERS
+
+
 def driver(name: str) -> Driver:
-    """Raises: NotFound with Docker's sentence for a driver that is neither built in nor a plugin."""
-    try:
-        return DRIVERS[name]
-    except KeyError:
-        raise NotFound(f'plugin "{name}" not found') from None
+    """The driver built in under this name, else the one that speaks for a plugin (which may not be there)."""
+    return DRIVERS.get(name) or RemoteDriver(name)

@@ -7,7 +7,16 @@ inverses of what was done, last first. A step never reads anything back to decid
 from dataclasses import dataclass, replace
 
 from landbridge.model.hold import Hold
-from landbridge.model.link import BridgeSpec, Flow, ParentSpec, RouteSpec, SandboxSpec, StackedSpec, VethSpec
+from landbridge.model.link import (
+    BridgeSpec,
+    Flow,
+    MovedSpec,
+    ParentSpec,
+    RouteSpec,
+    SandboxSpec,
+    StackedSpec,
+    VethSpec,
+)
 from landbridge.model.names import Change
 
 
@@ -88,6 +97,17 @@ class Stacked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """Somebody else's link is in a sandbox, or back in the host."""
+
+    spec: MovedSpec
+    present: bool = True
+
+    def inverse(self) -> "Moved":
+        return replace(self, present=not self.present)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Routes:
     """The default routes inside a sandbox change from `before` to `after`."""
 
@@ -142,4 +162,4 @@ class Forget:
         return Forget()
 
 
-Step = Bridge | Parent | Namespace | Exposed | Veth | Stacked | Routes | Rules | Ports | Names | Forget
+Step = Bridge | Parent | Namespace | Exposed | Veth | Stacked | Moved | Routes | Rules | Ports | Names | Forget

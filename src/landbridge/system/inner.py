@@ -8,15 +8,16 @@ import os
 from collections.abc import Sequence
 
 from landbridge.errors import NotFound
-from landbridge.model.link import StackedSpec, VethSpec
+from landbridge.model.link import MovedSpec, StackedSpec, VethSpec
 from landbridge.system import netns, nlwire, rtnl, sysctl
 from landbridge.system.nlsocket import Channel, Request, open_channel
 
+Spec = VethSpec | StackedSpec | MovedSpec
 GONE = (errno.ENODEV,)
 NEW = nlwire.NLM_F_CREATE | nlwire.NLM_F_EXCL
 
 
-def channel_inside(spec: VethSpec | StackedSpec) -> Channel:
+def channel_inside(spec: Spec) -> Channel:
     """A channel in the sandbox, and on the way the settings of its new interface.
 
     The first two have the kernel announce the interface's addresses (gratuitous ARP, unsolicited neighbour
@@ -35,7 +36,7 @@ def possible(settings: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
             if not key.startswith("net/ipv6/conf/") or os.path.exists(f"/proc/sys/{key.rpartition('/')[0]}")]
 
 
-def configure(inside: Channel, spec: VethSpec | StackedSpec) -> str:
+def configure(inside: Channel, spec: Spec) -> str:
     """Addresses, then up; returns the MAC, which the kernel chose when `spec` has none."""
     body = found(inside, spec.ifname)
     requests = [add_address(spec.ifname, rtnl.link_index(body), cidr) for cidr in spec.addresses]

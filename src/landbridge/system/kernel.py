@@ -13,6 +13,7 @@ from landbridge.model.link import (
     BridgeSpec,
     Flow,
     LinkFact,
+    MovedSpec,
     ParentSpec,
     RouteFact,
     RouteSpec,
@@ -20,7 +21,7 @@ from landbridge.model.link import (
     StackedSpec,
     VethSpec,
 )
-from landbridge.system import forwarding, netlink, netns, stacked, sysctl
+from landbridge.system import forwarding, moved, netlink, netns, stacked, sysctl
 from landbridge.system.conntrack import Conntrack
 from landbridge.system.netlink import Netlink
 
@@ -83,6 +84,13 @@ class HostKernel:
 
     def remove_stacked(self, sandbox: str, ifname: str) -> None:
         stacked.remove(sandbox, ifname)
+
+    def move_in(self, spec: MovedSpec) -> None:
+        with self._lock:
+            moved.move_in(self._netlink, spec)
+
+    def move_out(self, spec: MovedSpec) -> None:
+        moved.move_out(spec)
 
     def supports(self, kind: str) -> bool:
         with self._lock:

@@ -137,6 +137,17 @@ def new_stacked(spec: StackedSpec, *, parent: int, sandbox_fd: int) -> bytes:
     )
 
 
+def moved(index: int, ifname: str, namespace_fd: int) -> bytes:
+    """Take the link with `index` to another namespace under another name, in one go; it must be down."""
+    head = _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0)
+    return head + text(_IFLA_IFNAME, ifname) + u32(_IFLA_NET_NS_FD, namespace_fd)
+
+
+def link_down(name: str) -> bytes:
+    """Take a link down."""
+    return _LINK.pack(socket.AF_UNSPEC, 0, 0, 0, _IFF_UP) + text(_IFLA_IFNAME, name)
+
+
 def nothing_of_kind(kind: str) -> bytes:
     """A request for a link of `kind` that lacks all the kernel needs: the refusal tells whether it knows the kind."""
     return _link() + nested(_IFLA_LINKINFO, text(_INFO_KIND, kind))
@@ -225,6 +236,16 @@ def default_route(gateway: str, index: int) -> bytes:
     via = ipaddress.ip_address(gateway)
     head = _ROUTE.pack(_family(via.version), 0, 0, 0, _TABLE_MAIN, _PROTO_BOOT, 0, _TYPE_UNICAST, 0)
     return head + attribute(_RTA_GATEWAY, via.packed) + u32(_RTA_OIF, index)
+
+
+def route(destination: str, next_hop: str, index: int) -> bytes:
+    """A route (CIDR) through a next hop on the link with `index`, or without one straight out of it."""
+    network = ipaddress.ip_network(destination)
+    family = _family(network.version)
+    scope = 0 if next_hop or network.version == 6 else _SCOPE_LINK
+    head = _ROUTE.pack(family, network.prefixlen, 0, 0, _TABLE_MAIN, _PROTO_BOOT, scope, _TYPE_UNICAST, 0)
+    hop = attribute(_RTA_GATEWAY, ipaddress.ip_address(next_hop).packed) if next_hop else b""
+    return head + attribute(_RTA_DST, network.network_address.packed) + hop + u32(_RTA_OIF, index)
 
 
 def any_default_route(family: int) -> bytes:

@@ -60,7 +60,7 @@ async def test_a_pool_of_a_family_left_off_is_shown_and_not_used(rig: Rig) -> No
         (NetworkRequest(name="default"), Forbidden, "operation is not permitted on predefined default network"),
         (NetworkRequest(name=""), Invalid, "name is empty"),
         (NetworkRequest(name="a/b"), Invalid, "invalid characters"),
-        (NetworkRequest(name="net", driver="weave"), NotFound, 'plugin "weave" not found'),
+        (NetworkRequest(name="net", driver="felt"), NotFound, 'plugin "felt" not found'),
         (NetworkRequest(name="net", driver="host"), Forbidden, 'only one instance of "host" network is allowed'),
         (NetworkRequest(name="net", ipam_driver="dhcp"), NotFound, 'plugin "dhcp" not found'),
         (NetworkRequest(name="net", scope="swarm"), Forbidden, "cannot create a swarm scoped network when swarm is not"),
