@@ -154,3 +154,15 @@ def test_memory_is_shareable_for_an_old_client(lab: Lab) -> None:
     finally:
         old.close()
         clean(lab)
+
+
+def test_the_platform_of_an_import(api: docker.APIClient) -> None:
+    url = f"{api.base_url}/v1.44/images/create?fromSrc=-&repo=elsewhere&tag=1&platform="
+    empty = bytes(1024)
+    assert api.post(f"{url}macos", data=empty).json()["message"] == "operating system is not supported"
+    assert "unknown operating system" in api.post(f"{url}nintendo64", data=empty).json()["message"]
+    assert api.post(f"{url}linux/sparc64", data=empty).status_code == 200
+    try:
+        assert api.inspect_image("elsewhere:1")["Architecture"] == "sparc64"
+    finally:
+        api.remove_image("elsewhere:1")

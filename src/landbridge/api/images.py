@@ -199,6 +199,7 @@ class ImageHandlers:
             tag=request.query_str("tag"),
             changes=request.query_list("changes"),
             message=request.query_str("message") or "Imported from -",
+            platform=request.query_str("platform") if request.version >= (1, 32) else "",
         )
         yield streams.progress_line({"status": identity})
 

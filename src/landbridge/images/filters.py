@@ -63,11 +63,15 @@ def read_filters(
     for name in filters:
         if name not in allowed:
             raise Invalid(f"invalid filter '{name}'")
+    before = [created(text) for text in filters.get("before", ())]
+    until = [parse_until(text, now) for text in filters.get("until", ())]
+    if "before" in allowed:  # in a list the moment itself is too late, for a prune it is in time (Docker)
+        before, until = before + until, []
     return Wanted(
         dangling=_flag(filters, "dangling"),
-        before=min((created(text) for text in filters.get("before", ())), default=None),
+        before=min(before, default=None),
         since=max((created(text) for text in filters.get("since", ())), default=None),
-        until=min((parse_until(text, now) for text in filters.get("until", ())), default=None),
+        until=min(until, default=None),
         labels=tuple(filters.get("label", ())),
         not_labels=tuple(filters.get("label!", ())),
         references=tuple(compile_glob(text) for text in filters.get("reference", ())),

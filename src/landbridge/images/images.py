@@ -194,17 +194,19 @@ class Images:
         tag: str = "",
         changes: Sequence[str] = (),
         message: str = "Imported from -",
-        platform: Platform | None = None,
+        platform: str = "",
     ) -> str:
         """Make an image of one layer from a root filesystem's tar, plain or compressed; returns its id.
 
-        Raises: Invalid before anything is read when name or changes are wrong; Internal for a bad archive.
+        `platform` is what the image will be for, this machine's when empty. Raises: Invalid before anything is read
+        when name, changes or platform are wrong; Internal for a bad archive.
         """
         reference = parse_repo_tag(repo, tag) if repo else None
-        if platform and platform.os != "linux":
+        wanted = parse_platform(platform, self._platform) if platform else None
+        if wanted and wanted.os != "linux":
             raise Invalid("operating system is not supported")
         config = apply_changes(Config(), changes)
-        identity = await self._maker.from_archive(stream, config, message, platform)
+        identity = await self._maker.from_archive(stream, config, message, wanted)
         if reference:
             self._names.give(reference, identity)
         self._names.emit("import", identity, identity)

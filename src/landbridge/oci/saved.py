@@ -1,7 +1,7 @@
 """The archive ``docker save`` writes since version 25: an OCI layout that is a docker-archive as well. Pure.
 
 Everything is a blob named by its digest; ``manifest.json`` and ``repositories`` tell older readers where things are.
-Times and owners are zero, so the same images give the same archive.
+Owners are zero, and times those of the images or zero, so the same images give the same archive.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 
 from landbridge.model.image import Image, Reference
 from landbridge.model.layer import Layer
+from landbridge.model.stamp import parse_ns
 from landbridge.oci.layers import digest
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -48,14 +49,15 @@ def saved(images: Sequence[SavedImage]) -> list[Piece]:
     pieces = [Piece(_header("blobs/", 0, tarfile.DIRTYPE)), Piece(_header("blobs/sha256/", 0, tarfile.DIRTYPE))]
     written: set[str] = set()
     for item in images:
+        made = max(0, parse_ns(item.image.created) // 1_000_000_000)
         for layer in item.layers:
             if layer.diff_id not in written:
                 written.add(layer.diff_id)
-                pieces.append(Piece(_header(_blob(layer.diff_id), layer.archive_size), layer))
-        for data in (item.image.raw.encode(), _manifest(item)):
+                pieces.append(Piece(_header(_blob(layer.diff_id), layer.archive_size, made=made), layer))
+        for data, when in ((item.image.raw.encode(), made), (_manifest(item), 0)):
             if (name := digest(data)) not in written:
                 written.add(name)
-                pieces.append(_file(_blob(name), data))
+                pieces.append(_file(_blob(name), data, made=when))
     pieces += [
         _file("index.json", _index(images)),
         _file("manifest.json", _json([_legacy_manifest(item) for item in images])),
@@ -74,14 +76,15 @@ def _blob(digest_: str) -> str:
     return "blobs/" + digest_.replace(":", "/")
 
 
-def _header(name: str, size: int, kind: bytes = tarfile.REGTYPE) -> bytes:
+def _header(name: str, size: int, kind: bytes = tarfile.REGTYPE, *, made: int = 0) -> bytes:
     info = tarfile.TarInfo(name)
+    info.mtime = made
     info.size, info.type, info.mode = size, kind, 0o755 if kind == tarfile.DIRTYPE else 0o644
     return info.tobuf(tarfile.PAX_FORMAT)
 
 
-def _file(name: str, data: bytes) -> Piece:
-    return Piece(_header(name, len(data)) + data + bytes(-len(data) % 512))
+def _file(name: str, data: bytes, *, made: int = 0) -> Piece:
+    return Piece(_header(name, len(data), made=made) + data + bytes(-len(data) % 512))
 
 
 def _layer_descriptor(layer: Layer) -> dict[str, Any]:

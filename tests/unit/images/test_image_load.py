@@ -9,7 +9,6 @@ from images_in_memory import Engine, archive, stream, tar
 from landbridge.errors import Internal, Invalid, LandbridgeError, NotFound
 from landbridge.images.make import EMPTY_LAYER, Commit
 from landbridge.model.config import Config
-from landbridge.oci.archive import Platform
 
 
 def test_load_says_what_docker_says() -> None:
@@ -192,7 +191,7 @@ def test_import_makes_an_image_of_one_layer() -> None:
         assert view.image.config.cmd == ("/bin/sh", "-c", "x")
         assert view.image.history[0].comment == "hello"
         assert engine.events == [("tag", identity, "app:1"), ("import", identity, identity)]
-        other = await engine.images.import_(stream(b"root"), platform=Platform("linux", "arm64", "v8"))
+        other = await engine.images.import_(stream(b"root"), platform="linux/arm64/v8")
         assert engine.images.get(other).architecture == "arm64"
         assert len(engine.layers.kept) == 1
 
@@ -211,7 +210,7 @@ def test_an_import_is_refused_before_its_stream_is_read() -> None:
         with pytest.raises(Invalid, match="not a valid change command"):
             await images.import_(unread(), changes=["FROM x"])
         with pytest.raises(Invalid, match="operating system is not supported"):
-            await images.import_(unread(), platform=Platform("windows", "amd64"))
+            await images.import_(unread(), platform="windows/amd64")
 
     asyncio.run(go())
 

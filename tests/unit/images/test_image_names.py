@@ -127,7 +127,9 @@ async def four(engine: Engine) -> Mapping[str, Image]:
         ({"reference": ["o*"]}, ["old"]),
         ({"reference": ["ex.com/*", "m*:1"]}, ["new", "mid", "old"]),
         ({"reference": ["*"], "dangling": ["true"]}, []),
-        ({"until": ["2026-01-02"]}, ["mid", "old"]),
+        ({"until": ["2026-01-02"]}, ["old"]),
+        ({"until": ["2026-01-02T00:00:01Z"]}, ["mid", "old"]),
+        ({"until": ["2026-01-04T00:00:00Z", "2026-01-02T00:00:00Z"], "before": ["new:1"]}, ["old"]),
     ],
 )
 def test_filters(filters: Mapping[str, Sequence[str]], names: list[str]) -> None:

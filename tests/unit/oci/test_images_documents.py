@@ -11,6 +11,7 @@ from landbridge.model.config import Config, Healthcheck
 from landbridge.model.image import History, Image
 from landbridge.model.layer import Layer
 from landbridge.model.reference import parse
+from landbridge.model.stamp import parse_ns
 from landbridge.oci.archive import Platform, plan
 from landbridge.oci.glob import compile_glob
 from landbridge.oci.image import parse_config, parse_image, render_config, render_image
@@ -75,6 +76,11 @@ def test_what_is_saved_is_an_image_archive_of_both_kinds() -> None:
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         names_in_it = [member.name for member in tar]
         members = {m.name: f.read() for m in tar if (f := tar.extractfile(m)) is not None}
+        times = {m.name: m.mtime for m in tar}
+    made = parse_ns(image.created) // 1_000_000_000
+    for name in (image.id, digest(layer)):
+        assert times[f"blobs/{name.replace(':', '/')}"] == made > 0
+    assert times["manifest.json"] == 0
     assert len(set(names_in_it)) == len(names_in_it)
     for chosen in (members, {name: value for name, value in members.items() if name != "manifest.json"}):
         found = plan(chosen, chosen.__getitem__, Platform("linux", "arm64"))
