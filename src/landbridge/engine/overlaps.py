@@ -20,9 +20,12 @@ log = logging.getLogger(__name__)
 
 
 def meeting(networks: Iterable[Network], routes: Iterable[RouteFact]) -> Iterator[tuple[Network, RouteFact]]:
-    """Each network with each route that leads elsewhere with some of its addresses. A default route says nothing."""
-    networks = tuple(networks)
-    own = {one.bridge for one in networks if one.bridge}
+    """Each network with each route that leads elsewhere with some of its addresses. A default route says nothing.
+
+    Networks without a bridge are on somebody else's segment, where the host has a route.
+    """
+    networks = tuple(one for one in networks if one.bridge)
+    own = {one.bridge for one in networks}
     for route in routes:
         destination = ip_network(route.destination)
         if not destination.prefixlen or route.device in own or destination.is_link_local:

@@ -27,7 +27,7 @@ from landbridge.model.world import World
 from landbridge.network import gateways, ruleset
 from landbridge.network.bridge import bridge_spec
 from landbridge.network.drivers import driver
-from landbridge.network.stacked import STACKED, made_parent
+from landbridge.network.stacked import STACKED, made_parents
 from landbridge.network.steps import Bridge, Exposed, Namespace, Parent, Routes, Step, Veth
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
     steps: list[Step] = []
     wanted_pins = {sandbox.path for sandbox in world.sandboxes.values()}
     bridges = {one.bridge: one for one in world.networks.values() if one.driver == "bridge" and one.bridge}
-    parents = {spec.name: spec for spec in map(made_parent, stacked_networks(world)) if spec is not None}
+    parents = {spec.name: spec for network in stacked_networks(world) for spec in made_parents(network)}
     active = [one for one in world.endpoints.values() if one.active and one.ifname]
     known = {*bridges, *parents, *(one.host_name for one in active)}
     for name in facts.links:

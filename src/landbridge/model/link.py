@@ -59,12 +59,15 @@ class VethSpec:
 class ParentSpec:
     """An interface of the host that others are stacked on, made when it is not there.
 
-    With a `vlan` (1-4094) it is that VLAN (802.1Q) of the interface `of`. Without, it leads nowhere.
+    With a `vlan` (1-4094) it is that VLAN (802.1Q) of the interface `of`. With `addresses` (CIDR) it is the host's own
+    macvlan on `of`, through which it reaches the subnets in `reaches`. Otherwise it leads nowhere.
     """
 
     name: str
     of: str = ""
     vlan: int = 0
+    addresses: tuple[str, ...] = ()
+    reaches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

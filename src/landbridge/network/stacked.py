@@ -7,7 +7,7 @@ networks is in our table: no published ports, no masquerading. Option names, val
 
 from collections.abc import Collection, Iterable, Mapping
 
-from landbridge.errors import Internal
+from landbridge.errors import Internal, Invalid
 from landbridge.model.link import ParentSpec, StackedSpec
 from landbridge.model.network import Endpoint, Network, NetworkRequest, Sandbox
 from landbridge.network import options
@@ -22,6 +22,9 @@ MODES: Mapping[str, tuple[str, ...]] = {
 }
 FLAGS = ("bridge", "private", "vepa")
 MOST_VLAN = 4094
+# The host takes part in a macvlan network, at the auxiliary addresses called so.
+HOST_SHIM = "landbridge.host_shim"
+HOST = "host"
 
 
 class StackedDriver:
@@ -47,6 +50,20 @@ class StackedDriver:
         if request.options.get(PARENT) == "lo":
             raise Internal(f"loopback interface is not a valid {self.name} parent link")
         options.check_mtu(request)
+        if request.options.get(HOST_SHIM, "false") != "false":
+            self._check_shim(request)
+
+    def _check_shim(self, request: NetworkRequest) -> None:
+        """Raises: Invalid where the host cannot take part, or would be led astray.
+
+        It reaches the range of addresses through its part; the whole subnet is the parent's own, and stays so.
+        """
+        given = request.options
+        mode = given.get(f"{self.name}_mode") or "bridge"
+        if self.name != "macvlan" or mode != "bridge" or not given.get(PARENT) or given[HOST_SHIM] != "true":
+            raise Invalid(f"{HOST_SHIM}=true is for macvlan networks in bridge mode with a parent")
+        if not request.pools or not all(pool.ip_range and pool.auxiliary.get(HOST) for pool in request.pools):
+            raise Invalid(f"{HOST_SHIM} takes an --ip-range of the containers, and the host's --aux-address {HOST}=IP")
 
     def check_among(self, request: NetworkRequest, networks: Iterable[Network], links: Collection[str]) -> None:
         """Raises: Internal when another network of the driver has the parent, or when there is no such interface."""
@@ -67,8 +84,7 @@ class StackedDriver:
 
     def create(self, network: Network, mtu: int) -> tuple[Step, ...]:
         """The parent, where it is one that we may have to make."""
-        made = made_parent(network)
-        return (Parent(spec=made),) if made else ()
+        return tuple(Parent(spec=spec) for spec in made_parents(network))
 
     def attach(self, network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) -> tuple[Step, ...]:
         """The interface, inside the sandbox from the beginning; its MTU is the parent's unless the network has one."""
@@ -95,6 +111,25 @@ class StackedDriver:
 def stand_in(identity: str) -> str:
     """The parent of a network that was given none (Docker's name)."""
     return f"dm-{identity}"[:15]
+
+
+def made_parents(network: Network) -> tuple[ParentSpec, ...]:
+    """All interfaces of the host a network needs made, in order: its parent, and the host's own part of it."""
+    found = (made_parent(network), _shim(network))
+    return tuple(spec for spec in found if spec is not None)
+
+
+def _shim(network: Network) -> ParentSpec | None:
+    """The host's own interface on a macvlan network: the kernel lets a parent and its children not talk otherwise."""
+    if network.options.get(HOST_SHIM) != "true":
+        return None
+    addresses = [(pool.auxiliary[HOST], 128 if ":" in pool.subnet else 32) for pool in network.pools]
+    return ParentSpec(
+        name=f"lbh-{network.id}"[:15],
+        of=network.options[PARENT],
+        addresses=tuple(f"{address}/{length}" for address, length in addresses),
+        reaches=tuple(pool.ip_range for pool in network.pools),
+    )
 
 
 def made_parent(network: Network) -> ParentSpec | None:

@@ -120,6 +120,13 @@ def new_vlan(name: str, below: int, number: int) -> bytes:
     return _link() + text(_IFLA_IFNAME, name) + u32(_IFLA_LINK, below) + info
 
 
+def new_macvlan(name: str, below: int) -> bytes:
+    """A macvlan of the sender's own in bridge mode over the link with index `below`, still down."""
+    data = nested(_INFO_DATA, u32(_STACKED_MODE, _MACVLAN_MODES["bridge"]))
+    return _link() + text(_IFLA_IFNAME, name) + u32(_IFLA_LINK, below) + nested(
+        _IFLA_LINKINFO, text(_INFO_KIND, "macvlan"), data)  # fmt: skip
+
+
 def new_stacked(spec: StackedSpec, *, parent: int, sandbox_fd: int) -> bytes:
     """A macvlan or ipvlan inside the sandbox, still down, over the link with index `parent` in the sender's."""
     if spec.kind == "macvlan":
@@ -229,6 +236,15 @@ def device_route(family: int, index: int) -> bytes:
     scope = _SCOPE_LINK if family == socket.AF_INET else 0
     head = _ROUTE.pack(family, 0, 0, 0, _TABLE_MAIN, _PROTO_BOOT, scope, _TYPE_UNICAST, 0)
     return head + u32(_RTA_OIF, index)
+
+
+def link_route(subnet: str, index: int) -> bytes:
+    """The route to a subnet whose machines are neighbours on the link with `index`, to set or replace."""
+    wanted = ipaddress.ip_network(subnet)
+    family = _family(wanted.version)
+    scope = _SCOPE_LINK if family == socket.AF_INET else 0
+    head = _ROUTE.pack(family, wanted.prefixlen, 0, 0, _TABLE_MAIN, _PROTO_BOOT, scope, _TYPE_UNICAST, 0)
+    return head + attribute(_RTA_DST, wanted.network_address.packed) + u32(_RTA_OIF, index)
 
 
 def default_route(gateway: str, index: int) -> bytes:

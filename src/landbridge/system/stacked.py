@@ -9,7 +9,7 @@ import os
 
 from landbridge.errors import NotFound
 from landbridge.model.link import ParentSpec, StackedSpec
-from landbridge.system import inner, rtnl
+from landbridge.system import inner, nlwire, rtnl
 from landbridge.system.netlink import Netlink
 from landbridge.system.nlsocket import NetlinkError, Request
 
@@ -37,6 +37,19 @@ def ensure_parent(host: Netlink, spec: ParentSpec) -> None:
         _make_parent(host, spec)
         host.channel.ask(inner.change(f"alias of {spec.name}", rtnl.with_alias(spec.name, host.owner)))
     host.channel.ask(inner.change(f"failed to enable {spec.name} the parent link", rtnl.link_up(spec.name)))
+    if spec.addresses:
+        _take_part(host, spec)
+
+
+def _take_part(host: Netlink, spec: ParentSpec) -> None:
+    """The host's addresses on its own interface, and the routes that go through it."""
+    index = rtnl.link_index(inner.found(host.channel, spec.name))
+    flags = nlwire.NLM_F_CREATE | nlwire.NLM_F_REPLACE
+    host.channel.ask(
+        *(inner.add_address(spec.name, index, cidr, (errno.EEXIST,)) for cidr in spec.addresses),
+        *(Request(f"route to {subnet} on {spec.name}", rtnl.RTM_NEWROUTE, rtnl.link_route(subnet, index), flags)
+          for subnet in spec.reaches),
+    )
 
 
 def remove_parent(host: Netlink, name: str) -> None:
@@ -90,6 +103,10 @@ def _make(host: Netlink, spec: StackedSpec, parent: int) -> None:
 
 
 def _make_parent(host: Netlink, spec: ParentSpec) -> None:
+    if spec.addresses:
+        below = rtnl.link_index(inner.found(host.channel, spec.of))
+        _create(host, f"failed to create {spec.name}", rtnl.new_macvlan(spec.name, below))
+        return
     if spec.vlan:
         below = rtnl.link_index(inner.found(host.channel, spec.of))
         _create(host, f"failed to create {spec.name} vlan link", rtnl.new_vlan(spec.name, below, spec.vlan))

@@ -1,11 +1,13 @@
 """Networks of the macvlan driver: containers are machines of their own on the segment of a parent interface."""
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
 from clients import Client
 from lab import HOST4, OUTSIDE4, OUTSIDE6, Lab
+from patience import until
 from roads import inside, no_page, no_ping, page, pings
 
 LAN = ("-d", "macvlan", "-o", "parent=up0", "--subnet=192.0.2.0/24", "--ip-range=192.0.2.128/25", f"--gateway={OUTSIDE4}")
@@ -232,3 +234,26 @@ def test_nothing_stays_of_an_engine_that_ends(own_lab: Lab) -> None:
     assert "dm-" in own_lab.host("ip", "link").out
 
 
+
+
+def test_the_host_takes_part_where_it_is_told_to(own_lab: Lab) -> None:
+    """It has an interface of its own beside the containers', and reaches their range through it; its parent stays."""
+    client = Client(own_lab, "docker")
+    shim = ("-o", "landbridge.host_shim=true")
+    client.ok("network", "create", *LAN, *shim, "--aux-address=host=192.0.2.129", "lan")
+    up(client, "web", "--network=lan", image="httpd")
+    address = client.address("web", "lan")
+    until(lambda: page(own_lab.host, address), wanted=True)
+    assert pings(inside(client, "web"), "192.0.2.129") and pings(own_lab.outside, address)
+    assert "dev up0" in own_lab.host("ip", "route", "get", OUTSIDE4).out, "the rest of the segment is reached as before"
+    # After a crash that took it, it is back; with its network it goes.
+    [name] = [line.split(":")[1].split("@")[0].strip() for line in own_lab.host("ip", "-o", "link").out.splitlines() if " lbh-" in line]
+    own_lab.stop_daemon(signal.SIGKILL)
+    own_lab.host("ip", "link", "del", name)
+    own_lab.start_daemon()
+    assert page(own_lab.host, address)
+    client.ok("rm", "-f", "web")
+    client.ok("network", "rm", "lan")
+    assert own_lab.host("ip", "link", "show", name).code != 0
+    assert "--aux-address host=IP" in client.fails("network", "create", *LAN, *shim, "m")
+    assert "in bridge mode with a parent" in client.fails("network", "create", *LAN, *shim, "-o", "macvlan_mode=vepa", "m")
