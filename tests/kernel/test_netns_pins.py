@@ -175,6 +175,31 @@ def test_a_sandbox_elsewhere_can_be_shown_to_ip_netns(
         subprocess.run(["ip", "netns", "delete", theirs], check=True)
 
 
+def test_other_engines_names_may_go_while_ours_are_listed(pin: str) -> None:
+    """The directory of names is everybody's: a name seen in it may be gone before it is read."""
+    name = f"lb-{os.getpid()}-ours"
+    others = [f"/run/netns/lb-{os.getpid()}-{number}" for number in range(50)]
+    stop = threading.Event()
+
+    def come_and_go() -> None:
+        while not stop.is_set():
+            for other in others:
+                os.symlink("/elsewhere/pin", other)
+            for other in others:
+                os.unlink(other)
+
+    netns.expose(pin, name)
+    busy = threading.Thread(target=come_and_go)
+    busy.start()
+    try:
+        for _ in range(300):
+            assert netns.exposed(os.path.dirname(pin)) == {name: pin}
+    finally:
+        stop.set()
+        busy.join()
+        netns.conceal(name)
+
+
 FIRST_PIN_ON_A_FRESH_MACHINE = """
 import subprocess
 from landbridge.model.link import SandboxSpec

@@ -18,6 +18,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from landbridge.errors import Conflict, Internal, Invalid, NotFound
@@ -105,8 +106,8 @@ def expose(path: str, name: str) -> None:
 def conceal(name: str) -> None:
     """Undo `expose`; a real pin of that name is left alone. Twice is fine."""
     link = f"{_IPROUTE2_DIRECTORIES[0]}/{name}"
-    if os.path.islink(link):
-        os.unlink(link)
+    if _leads_to(link) is not None:
+        Path(link).unlink(missing_ok=True)
 
 
 def exposed(directory: str) -> dict[str, str]:
@@ -117,9 +118,20 @@ def exposed(directory: str) -> dict[str, str]:
     except FileNotFoundError:
         return found
     for entry in entries:
-        if entry.is_symlink() and os.path.dirname(target := os.readlink(entry.path)) == directory:
+        target = _leads_to(entry.path)
+        if target and os.path.dirname(target) == directory:
             found[entry.name] = target
     return found
+
+
+def _leads_to(link: str) -> str | None:
+    """The target of a symbolic link; None when it is something else or has gone: other engines share the directory."""
+    try:
+        return os.readlink(link)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.ENOENT):
+            return None
+        raise
 
 
 def inode(path: str) -> int | None:
