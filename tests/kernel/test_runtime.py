@@ -12,7 +12,7 @@ import pytest
 from runtime_kit import Lab, gathered, lab, skip_without, until
 
 from landbridge.errors import NotFound, StartFailed, Unavailable
-from landbridge.model.config import HostConfig
+from landbridge.model.config import HostConfig, Ulimit
 from landbridge.model.process import User
 from landbridge.oci.conmon import parse_record
 from landbridge.system import processes
@@ -169,6 +169,21 @@ def test_programs_that_cannot_start(run: Run, program: str, phrase: str, code: i
         assert created.value.message.startswith("failed to create task for container: failed to create shim task: ")
         assert executed.value.message.startswith("OCI runtime exec failed: exec failed: ")
         assert not [name for name in os.listdir(box.bundle) if name.startswith("exec-")]
+
+    run(scenario)
+
+
+def test_a_failed_creation_says_why_and_leaves_no_record(run: Run) -> None:
+    """Five files are too few for the runtime itself, to make the container as well as to take it away again."""
+
+    async def scenario(lab: Lab) -> None:
+        narrow = HostConfig(ulimits=(Ulimit(name="nofile", soft=5, hard=5),))
+        for _ in range(2):  # the second comes after the filter was learnt
+            await lab.start("true")
+            with pytest.raises(StartFailed) as caught:
+                await lab.create("true", host=narrow)
+            assert "already exists" not in caught.value.message
+            assert not list(lab.path.glob(f"run/*/{lab.boxes[-1]}"))
 
     run(scenario)
 

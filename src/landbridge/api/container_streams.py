@@ -194,7 +194,7 @@ class _Lines:
 
 
 def details_text(container: Container) -> str:
-    """Labels and variables the log options ask for, as ``logs --details`` shows them: ``A=1,b=2``."""
+    """Labels, variables and the tag the log options ask for, as ``logs --details`` shows them: ``A=1,b=2``."""
     options = container.host.log_config.config or {}
     variables = dict(entry.partition("=")[::2] for entry in container.config.env or ())
     found: dict[str, str] = {}
@@ -205,7 +205,19 @@ def details_text(container: Container) -> str:
             name: value for name, value in values.items()
             if name in names or (pattern and _matches(pattern, name))
         }  # fmt: skip
+    if tag := _tag(options.get("tag", ""), container):
+        found["tag"] = tag
     return ",".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in sorted(found.items()))
+
+
+def _tag(template: str, container: Container) -> str:
+    """A tag with the fields filled in that Docker documents for it; what else stands in braces stays as it is."""
+    words = {
+        "ID": container.id[:12], "FullID": container.id, "ContainerID": container.id, "Name": container.name,
+        "ImageID": container.image[:12], "ImageFullID": container.image, "ImageName": container.config.image,
+        "DaemonName": "docker", "Command": " ".join((container.path, *container.args)),
+    }  # fmt: skip
+    return re.sub(r"\{\{ *\.(\w+) *\}\}", lambda match: words.get(match[1], match[0]), template)
 
 
 def _matches(pattern: str, name: str) -> bool:

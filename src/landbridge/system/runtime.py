@@ -105,10 +105,16 @@ class Runtime:
         try:
             conmon, pid = await monitor.start(argv, bundle=bundle)
         except monitor.Refused as refusal:
+            if self._recorded(request.id):  # crun cannot tidy up under a limit of a few open files
+                await self.delete(request.id)
             raise runtime_errors.create_failed(str(refusal), program) from None
         self._live[request.id] = _Live(bundle, program, str(spec["linux"]["cgroupsPath"]), conmon, _watch(pid))
         self._keep_log(request.id, bundle)
         return Created(pid=pid, conmon_pid=conmon.pid)
+
+    def _recorded(self, container: str) -> bool:
+        """Whether the runtime has a record of it."""
+        return Path(self._state, container).exists()
 
     async def start(self, container: str) -> None:
         """Let the program of a created container run; returns when it is in place. Raises: StartFailed, NotFound."""

@@ -140,6 +140,8 @@ def test_a_line_in_parts_is_stamped_once() -> None:
         ({"labels": "tier,none", "env": "A"}, "A=1+2,tier=web"),
         ({"labels-regex": "^t", "env-regex": "B$"}, "B=,tier=web"),
         ({"env-regex": "("}, ""),
+        ({"labels": "tier", "tag": "a b"}, "tag=a+b,tier=web"),
+        ({"tag": "{{.Name}}/{{ .DaemonName }}/{{.Nope}}"}, "tag=web%2Fdocker%2F%7B%7B.Nope%7D%7D"),
     ],
 )
 def test_details_are_what_the_log_options_ask_for(options: dict[str, str], shown: str) -> None:
