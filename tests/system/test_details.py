@@ -166,3 +166,9 @@ def test_the_platform_of_an_import(api: docker.APIClient) -> None:
         assert api.inspect_image("elsewhere:1")["Architecture"] == "sparc64"
     finally:
         api.remove_image("elsewhere:1")
+
+
+def test_the_working_directory_is_there_before_the_first_start(api: docker.APIClient) -> None:
+    made = api.create_container("busybox", ["true"], working_dir="/home/deep/down")["Id"]
+    chunks, found = api.get_archive(made, "/home/deep/down")
+    assert b"".join(chunks) and found["name"] == "down"

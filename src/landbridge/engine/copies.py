@@ -7,7 +7,7 @@ a volume further down than the path asked for is not seen then.
 
 import posixpath
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterator
-from contextlib import aclosing, asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, replace
 
 from landbridge.engine.apply import Apply
@@ -121,9 +121,17 @@ class Copies:
             root = await self.apply.blocking(roots.mount, identity, self.contents.lowers(container))
             assert isinstance(root, str)
             try:
+                if not container.state.started_at:
+                    await self.apply.blocking(self._furnish, root, container)
                 yield root, path
             finally:
                 await self.apply.blocking(roots.unmount, identity)
+
+    def _furnish(self, root: str, container: Container) -> None:
+        """Docker makes the working directory at create; a client that copies before the first start may count on it."""
+        machine = self.lifecycle.launch.machine
+        with suppress(Invalid):  # the start will say what is wrong
+            machine.prepare_root(root, container, machine.user(root, "", ()))
 
 
 async def _sent(chunks: Iterator[bytes]) -> AsyncGenerator[bytes, None]:

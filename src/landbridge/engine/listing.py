@@ -172,7 +172,7 @@ def _attached(state: State, container: Container) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Ports:
-    """``publish`` and ``expose`` filters: ``80``, ``80/udp``, ``8000-8010/tcp``."""
+    """``publish`` (the host's ports) and ``expose`` (the container's): ``80``, ``80/udp``, ``8000-8010/tcp``."""
 
     publish: frozenset[str]
     expose: frozenset[str]
@@ -200,7 +200,7 @@ class _Ports:
         sandbox = state.sandbox(container.id)
         bound = sandbox.published if sandbox is not None else ()
         found = (one for run in bound for one in run.singles())
-        return any({str(one.port), f"{one.host_port}/{one.port.proto}"} & self.publish for one in found)
+        return any(f"{one.host_port}/{one.port.proto}" in self.publish for one in found)
 
     def exposed(self, ports: Sequence[str]) -> bool:
         return not self.expose.isdisjoint(ports)

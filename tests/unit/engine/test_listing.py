@@ -79,7 +79,7 @@ def exposed(container: Container) -> Sequence[str]:
         ({"network": ["net"]}, Page(), "front"),
         ({"network": ["bridge"]}, Page(everything=True), "young back old"),
         ({"network": ["nosuch"]}, Page(), ""),
-        ({"publish": ["80"]}, Page(), "front"),
+        ({"publish": ["80"]}, Page(), ""),
         ({"publish": ["8000-8080/tcp"]}, Page(), "front"),
         ({"publish": ["80/udp"]}, Page(), ""),
         ({"expose": ["80"]}, Page(), "front"),
