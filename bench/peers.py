@@ -83,7 +83,7 @@ class Engines(ExitStack):
             engine = self._own_docker(tag)
         engine.version = (
             engine.do("version", "--format", "{{.Server.Version}}")
-            + engine.do("info", "--format", " (storage {{.Driver}}, {{.DefaultRuntime}})")
+            + engine.do("info", "--format", "; storage {{.Driver}}, {{.DefaultRuntime}}")
             + ("" if given else ", live-restore")
         )
         return engine
