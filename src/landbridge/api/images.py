@@ -74,6 +74,16 @@ def summary_view(view: ImageView, containers: int, version: Version) -> Object:
     }
 
 
+def named_for(shown: Object, version: Version) -> Object:
+    """The names of a listed image as clients before 1.43 know them: words for none at all, null for none of a kind."""
+    if version >= (1, 43):
+        return shown
+    tags, digests = shown["RepoTags"], shown["RepoDigests"]
+    if not tags and not digests:
+        return shown | {"RepoTags": ["<none>:<none>"], "RepoDigests": ["<none>@<none>"]}
+    return shown | {"RepoTags": tags or None, "RepoDigests": digests or None}
+
+
 def _virtual_size(image: Image, version: Version) -> Object:
     """The same as the size, for clients that still ask for it by this name."""
     return {"VirtualSize": image.size} if version < (1, 44) else {}
@@ -159,7 +169,7 @@ class ImageHandlers:
         if request.version < (1, 41) and request.query_str("filter"):
             filters["reference"] = (request.query_str("filter"),)
         found = self._images.list(filters, intermediate=request.query_bool("all"))
-        return JSON([summary_view(view, -1, request.version) for view in found])
+        return JSON([named_for(summary_view(view, -1, request.version), request.version) for view in found])
 
     async def inspect(self, request: Request) -> Response:
         self._fitting(request)

@@ -16,6 +16,7 @@ from landbridge.api.container_views import (
     status_text,
     summary_view,
 )
+from landbridge.api.images import named_for
 from landbridge.api.network_views import network_inspect_view, network_view, pool_view
 from landbridge.api.port_views import port_list
 from landbridge.model.config import Config, EndpointConfig
@@ -210,3 +211,20 @@ def test_port_lines() -> None:
     assert port_list(ports) == [
         {"IP": "::", "PrivatePort": 80, "PublicPort": 8080, "Type": "tcp"}, {"PrivatePort": 99, "Type": "udp"},
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("version", "tags", "digests", "expected"),
+    [
+        ((1, 42), [], [], (["<none>:<none>"], ["<none>@<none>"])),
+        ((1, 42), ["a:1"], [], (["a:1"], None)),
+        ((1, 42), [], ["a@sha256:1"], (None, ["a@sha256:1"])),
+        ((1, 43), [], [], ([], [])),
+        ((1, 43), ["a:1"], [], (["a:1"], [])),
+    ],
+)
+def test_a_listed_image_without_names(
+    version: tuple[int, int], tags: list[str], digests: list[str], expected: tuple[object, object]
+) -> None:
+    shown = named_for({"RepoTags": tags, "RepoDigests": digests}, version)
+    assert (shown["RepoTags"], shown["RepoDigests"]) == expected
