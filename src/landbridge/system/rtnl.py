@@ -81,8 +81,7 @@ def all_counters() -> bytes:
 
 def new_bridge(name: str, mac: str, mtu: int) -> bytes:
     """A bridge, still down."""
-    kind = nested(_IFLA_LINKINFO, text(_INFO_KIND, "bridge"))
-    return _link() + text(_IFLA_IFNAME, name) + _mac(mac) + u32(_IFLA_MTU, mtu) + kind
+    return new_plain(name, "bridge") + _mac(mac) + u32(_IFLA_MTU, mtu)
 
 
 def with_alias(name: str, alias: str) -> bytes:
@@ -346,10 +345,7 @@ def counters(body: bytes) -> LinkCounters:
 
 def routes(answers: Iterable[bytes], names: dict[int, str]) -> tuple[RouteFact, ...]:
     """Unicast routes of the main table, one fact per next hop; `names` are those of `route_devices`."""
-    return tuple(
-        RouteFact(destination=destination, device=names.get(index, ""), gateway=gateway)
-        for destination, index, gateway in _hops(answers)
-    )
+    return tuple(RouteFact(destination=to, device=names.get(at, ""), gateway=via) for to, at, via in _hops(answers))
 
 
 def route_devices(answers: Iterable[bytes]) -> set[int]:

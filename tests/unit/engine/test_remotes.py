@@ -87,6 +87,11 @@ async def test_what_a_plugin_may_not_change(rig: Rig) -> None:
         with pytest.raises(Internal, match=text):
             await rig.run("web", net="net")
         await rig.containers.remove("web")
+    plugin.says["NetworkDriver.CreateEndpoint"] = {"Interface": {"MacAddress": "02:00:00:00:00:01"}}
+    await rig.network("bare")
+    await rig.run("other", net="bare")
+    with pytest.raises(Internal, match="driver modified interface MAC address"):
+        await rig.containers.connect("net", "other", EndpointConfig(network="net", mac_address="02:00:00:00:00:77"))
     plugin.says.clear()
     for says, text in (
         ({"Gateway": "x"}, 'unable to parse Gateway "x"'),

@@ -72,9 +72,15 @@ def test_a_file_says_where(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("name", ["web", "../web", "", ".", "a/b", "web.sock"])
 def test_nobody_of_that_name(tmp_path: Path, name: str) -> None:
-    (tmp_path / "web.sock").write_text("no socket")
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "web.sock").write_text("no socket")
+
+    async def go() -> None:
+        async with listening(tmp_path / "web.sock", echo):  # not in the directory
+            await Plugins([str(tmp_path / "inner")]).call(name, "X.Y", {}, seconds=5)
+
     with pytest.raises(NotFound) as error:
-        asyncio.run(Plugins([str(tmp_path)]).call(name, "X.Y", {}, seconds=5))
+        asyncio.run(go())
     assert error.value.message == f'plugin "{name}" not found'
 
 
