@@ -22,6 +22,7 @@ from landbridge import __version__, options
 from landbridge.api.router import MAXIMUM_VERSION, Router, show_version
 from landbridge.api.routes import SERVER_VERSION, routes
 from landbridge.api.server import Server, api_headers
+from landbridge.api.tls import server_context
 from landbridge.engine.apply import Apply
 from landbridge.engine.attachments import Attachments
 from landbridge.engine.companions import Client, Companion, ProxyLink, ResolverLink
@@ -324,7 +325,8 @@ async def _listen(server: Server, url: str, settings: Settings) -> None:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             await server.listen_unix(path, gid=_group(settings.group))
         case "tcp":
-            await server.listen_tcp(parts.hostname or "127.0.0.1", parts.port or 2375)
+            tls = server_context(settings.tls_cert, settings.tls_key, settings.tls_ca) if settings.tls_cert else None
+            await server.listen_tcp(parts.hostname or "127.0.0.1", parts.port or (2376 if tls else 2375), tls=tls)
         case "fd":
             for sock in sockets.activated():
                 await server.listen(sock)

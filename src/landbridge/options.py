@@ -54,7 +54,20 @@ def parse(argv: list[str]) -> Settings:
         registry_mirrors=tuple(found.registry_mirror),
         max_concurrent_downloads=_at_least_one(found.max_concurrent_downloads, "max concurrent downloads"),
         max_concurrent_uploads=_at_least_one(found.max_concurrent_uploads, "max concurrent uploads"),
+        **_tls(found),
     )
+
+
+def _tls(found: argparse.Namespace) -> dict[str, str]:
+    """The files of TLS. Raises: Invalid when one is missing."""
+    if not (found.tls or found.tlsverify):
+        return {}
+    if not (found.tlscert and found.tlskey):
+        raise Invalid("TLS needs --tlscert and --tlskey")
+    if found.tlsverify and not found.tlscacert:
+        raise Invalid("--tlsverify needs --tlscacert")
+    authority = found.tlscacert if found.tlsverify else ""
+    return {"tls_cert": found.tlscert, "tls_key": found.tlskey, "tls_ca": authority}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -95,6 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--plugin-dir", action="append", default=[], metavar="DIR", help="more plugins, beside /run/docker/plugins")
     add("--default-runtime", default="", metavar="NAME", help="crun or runc; the first that works when not given")
     add("-G", "--group", default="docker", help="group that may use the unix socket, if it exists")
+    add("--tls", action="store_true", help="TLS on tcp:// hosts")
+    add("--tlsverify", action="store_true", help="TLS, for clients with a good certificate alone")
+    add("--tlscacert", default="", metavar="FILE", help="who signs the clients' certificates")
+    add("--tlscert", default="", metavar="FILE", help="the daemon's certificate")
+    add("--tlskey", default="", metavar="FILE", help="and its key")
     add("-p", "--pidfile", default="", metavar="PATH")
     add("--insecure-registry", action="append", default=[], metavar="HOST[:PORT]|CIDR", help="needs no (good) TLS")
     add("--registry-mirror", action="append", default=[], metavar="URL", help="asked before Docker Hub")

@@ -18,6 +18,7 @@ from email.utils import formatdate
 
 from landbridge.api.http import Connection, Respond
 from landbridge.api.response import Headers
+from landbridge.api.tls import TlsTransport
 from landbridge.api.wire import Wire
 from landbridge.errors import Conflict
 
@@ -87,9 +88,12 @@ class Server:
         """Listen on a bound stream socket, which the server owns from here on (socket activation too)."""
         loop = asyncio.get_running_loop()
         sock.settimeout(0)
-        self._listeners.append(
-            await loop.create_server(lambda: Wire(self._connected), sock=sock, ssl=tls, backlog=BACKLOG)
-        )
+
+        def accept() -> asyncio.BaseProtocol:
+            wire = Wire(self._connected)
+            return wire if tls is None else TlsTransport(tls, wire)
+
+        self._listeners.append(await loop.create_server(accept, sock=sock, backlog=BACKLOG))
 
     async def close(self, *, grace: float = 5.0) -> None:
         """Stop listening, end idle connections, give the busy ones `grace` seconds. Twice is no error."""

@@ -68,7 +68,6 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._tls = transport.get_extra_info("sslcontext") is not None
         self._socket: socket.socket = transport.get_extra_info("socket")
         transport.set_write_buffer_limits(high=OUTPUT_LIMIT)
         self._connected(self)
@@ -92,8 +91,7 @@ class Wire(asyncio.Protocol):
             self._eof_seen = True
         self._wake()
         self._check_gone()
-        # True keeps our direction open. asyncio's TLS cannot be half-open and warns when asked to.
-        return not self._tls
+        return True  # keeps our direction open
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._eof = self._lost = True

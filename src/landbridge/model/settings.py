@@ -47,6 +47,9 @@ class Settings:
     runtime: str = ""
     debug: bool = False
     group: str = "docker"
+    tls_cert: str = ""  # files for tcp:// hosts; no certificate: no TLS
+    tls_key: str = ""
+    tls_ca: str = ""  # who signs clients' certificates; empty: any client may come
     pidfile: str = ""
     insecure_registries: tuple[str, ...] = ()
     registry_mirrors: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """Sockets, their files, and the end of a server."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import socket
@@ -13,8 +14,9 @@ from pathlib import Path
 import pytest
 from apiserving import PATIENCE, Endless, RawClient, Serve, request
 
+from landbridge.api.duplex import Duplex
 from landbridge.api.request import Request
-from landbridge.api.response import Empty, Raw, Response
+from landbridge.api.response import Empty, Hijack, Raw, Response
 from landbridge.api.router import Route, Router
 from landbridge.api.server import Server, api_headers
 from landbridge.errors import Conflict
@@ -147,17 +149,73 @@ def test_many_clients_at_once(serve: Serve) -> None:
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
 def test_tls_serves_the_same(serve: Serve, tmp_path: Path) -> None:
-    key, cert = str(tmp_path / "key.pem"), str(tmp_path / "cert.pem")
-    ask = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost".split()
-    subprocess.run(["openssl", *ask, "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
-                   check=True, capture_output=True)  # fmt: skip
-    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    ours.load_cert_chain(cert, key)
+    ours, theirs = certified(tmp_path)
     server = serve(PING)
     address = server.call(server.server.listen_tcp("127.0.0.1", 0, tls=ours))
-    theirs = ssl.create_default_context(cafile=cert)
     with socket.create_connection(address) as sock, theirs.wrap_socket(sock, server_hostname="localhost") as secure:
         client = RawClient(secure)
         assert client.send(request("GET", "/_ping")).recv_reply()[2] == b"OK"
         assert client.send(request("GET", "/_ping", "Connection: close")).recv_reply()[2] == b"OK"
         assert client.recv_rest() == b""
+
+
+def certified(directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Contexts of a server and of a client that trusts it."""
+    key, cert = str(directory / "key.pem"), str(directory / "cert.pem")
+    ask = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost".split()
+    subprocess.run(["openssl", *ask, "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", cert],
+                   check=True, capture_output=True)  # fmt: skip
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(cert, key)
+    return ours, ssl.create_default_context(cafile=cert)
+
+
+def end_input(secure: ssl.SSLSocket) -> None:
+    """Send close_notify and go on reading, as Go's CloseWrite does."""
+    secure.settimeout(0)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        secure.unwrap()
+    secure.settimeout(PATIENCE)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_over_tls_output_goes_on_after_the_input_has_ended(
+    serve: Serve, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    async def count(request: Request) -> Response:
+        async def run(duplex: Duplex) -> None:
+            got = 0
+            while data := await duplex.read():
+                got += len(data)
+            await duplex.write(b"%d bytes" % got + b"." * 3_000_000)
+
+        return Hijack(run)
+
+    ours, theirs = certified(tmp_path)
+    theirs.maximum_version = version
+    server = serve(Route("POST", "/count", count))
+    address = server.call(server.server.listen_tcp("127.0.0.1", 0, tls=ours))
+    with socket.create_connection(address) as sock, theirs.wrap_socket(sock, server_hostname="localhost") as secure:
+        client = RawClient(secure)
+        client.send(request("POST", "/count", "Connection: Upgrade", "Upgrade: tcp")).recv_until(b"\r\n\r\n")
+        client.send(b"x" * 2_000_000)
+        end_input(secure)
+        with contextlib.suppress(ssl.SSLZeroReturnError):  # how Python tells the end when both sides have said it
+            client.recv_rest()
+        assert client.seen == b"2000000 bytes" + b"." * 3_000_000
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes its certificate with openssl")
+def test_who_speaks_no_tls_is_told_and_let_go(serve: Serve, tmp_path: Path) -> None:
+    ours, _ = certified(tmp_path)
+    server = serve(PING)
+    address = server.call(server.server.listen_tcp("127.0.0.1", 0, tls=ours))
+    with socket.create_connection(address) as sock:
+        sock.settimeout(PATIENCE)
+        sock.sendall(b"GET /_ping HTTP/1.1\r\nHost: d\r\n\r\n")
+        got = b""
+        while data := sock.recv(100):
+            got += data
+        assert got[:1] in (b"", b"\x15")  # an alert
+    assert "0 connections" in repr(server.server)
