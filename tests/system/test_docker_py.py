@@ -269,6 +269,24 @@ def test_commit_diff_and_put_archive(api: docker.DockerClient) -> None:
     api.images.remove("py/kept:1")
 
 
+@pytest.mark.parametrize(("user", "owner"), [("", "1005 1006"), ("7:8", "7 8")])
+def test_whose_the_files_of_an_archive_are(api: docker.DockerClient, user: str, owner: str) -> None:
+    """The container's user's where that is asked for and there is one, else who the archive says: compose's secrets."""
+    made = api.containers.create("busybox", ["stat", "-c", "%u %g", "/tmp/given"], user=user)
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        entry = tarfile.TarInfo("given")
+        entry.uid, entry.gid = 1005, 1006
+        archive.addfile(entry)
+    url = api.api._url("/containers/{0}/archive", made.id)
+    answer = api.api._put(url, params={"path": "/tmp", "copyUIDGID": "true"}, data=data.getvalue())
+    assert answer.status_code == 200
+    made.start()
+    made.wait()
+    assert made.logs().decode().strip() == owner
+    made.remove()
+
+
 def test_events_between_two_moments(api: docker.DockerClient) -> None:
     since = datetime.datetime.now(datetime.UTC).timestamp()
     made = sleeper(api, name="told")

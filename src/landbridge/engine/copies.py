@@ -23,7 +23,7 @@ from landbridge.model.path import PathStat, base_name
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutOptions:
-    """`keep_kinds`: nothing changes between directory and file; `as_user`: files belong to the container's user."""
+    """`keep_kinds`: nothing changes between directory and file; `as_user`: files belong to its user, if it has one."""
 
     keep_kinds: bool = False
     as_user: bool = False
@@ -78,7 +78,9 @@ class Copies:
         self, container: Container, text: str, path: str, archive: Generator[bytes, None, None], options: PutOptions
     ) -> None:
         async with self._root(container, path) as (root, inner):
-            owner = await self._owner(container, root) if options.as_user else None
+            # Without a user the owners the archive names stay, as in Docker.
+            as_user = options.as_user and container.config.user
+            owner = await self._owner(container, root) if as_user else None
 
             def put(root: str, inner: str) -> None:
                 self._copying.put(root, inner, archive, owner=owner, keep_kinds=options.keep_kinds)
