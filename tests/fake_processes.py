@@ -248,6 +248,8 @@ class FakeFiles:
 
         self.faults.call("remove_tree", effect)
 
+    remove_own_tree = remove_tree
+
     def size(self, path: str) -> int:
         return 0
 

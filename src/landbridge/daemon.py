@@ -69,6 +69,7 @@ from landbridge.model.process import RuntimeChoice
 from landbridge.model.settings import Settings
 from landbridge.model.world import Instance
 from landbridge.network import ruleset
+from landbridge.network.steps import Bridge
 from landbridge.oci import capabilities
 from landbridge.oci.archive import Platform
 from landbridge.oci.conmon import parse_record
@@ -139,7 +140,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
         store.set_meta("id", ids.new_id())
     state = State(store, instance)
     netns_dir = f"{settings.exec_root}/netns"
-    kernel, firewall = HostKernel(netns_dir, instance.table), Firewall(instance.table)
+    kernel, firewall = HostKernel(netns_dir, instance.table, retired=instance.retired_prefix), Firewall(instance.table)
     pool = ThreadPoolExecutor(WORKERS, "landbridge")
     resolver = Companion("resolver", lambda: _spawn(settings, "resolver"), _resolver_at(settings))
     proxy = Companion("proxy", lambda: _spawn(settings, "proxy"), _proxy_at(settings))
@@ -282,8 +283,8 @@ async def shut_down(daemon: Daemon) -> None:
     await daemon.guard.close()
     daemon.overlaps.close()
     if idle:
-        for network in engine.state.networks:
-            await engine.networks.apply.run_forgiving(removal(network, engine.networks.mtu))
+        bridges = [step for one in engine.state.networks for step in removal(one, 0) if isinstance(step, Bridge)]
+        await engine.networks.apply.run_forgiving(bridges)  # names and rules go with who has them
         engine.networks.apply.rules.remove()
     for companion in daemon.companions:
         await companion.close(quit=idle)

@@ -214,7 +214,6 @@ class Containers:
         try:
             await lifecycle.clear(identity)
             await self.stack.orphan(container)
-            await lifecycle.launch.destroy(identity)
         except BaseException:
             # Not to stay "removing" for ever: the removal may be tried again.
             self._step(self.state.containers[identity], Act.FAIL_REMOVE)
@@ -223,7 +222,7 @@ class Containers:
             for endpoint in self.state.endpoints_of(identity):
                 self.state.remove_endpoint(endpoint.id)
             self.state.containers.remove(identity)
-        lifecycle.forget(identity)
+        lifecycle.forget(identity)  # its directories too
         lifecycle.emit("destroy", container)
         lifecycle.waits.happened(identity, "removed", _outcome(container))
         lifecycle.waits.happened(identity, "exit", _outcome(container))

@@ -74,11 +74,14 @@ class Launch:
         self.files.make_directory(self.directory(container.id))
 
     async def destroy(self, container: str) -> None:
-        """Everything `make` and later runs left."""
-        await self.apply.blocking(self.roots.unmount, container)
-        await self.apply.blocking(self.files.remove_tree, self.directory(container))
-        await self.apply.blocking(self.files.remove_tree, self.bundle(container))
-        await self.apply.blocking(self.roots.remove, container)
+        """Everything `make` and later runs left. Takes as long as the container wrote files: not on a reply's path."""
+        await self.apply.blocking(self._destroy, container)
+
+    def _destroy(self, container: str) -> None:
+        self.roots.unmount(container)
+        self.files.remove_own_tree(self.directory(container))
+        self.files.remove_own_tree(self.bundle(container))
+        self.roots.remove(container)
 
     async def strays(self) -> list[str]:
         """Who has directories and is in no record: a creation or a removal was cut short."""

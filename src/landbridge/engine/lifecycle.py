@@ -383,9 +383,13 @@ class Lifecycle:
             log.error("background work failed", exc_info=error)
 
     def forget(self, identity: str) -> None:
-        """A container is gone: nobody waits for its streams or its restart any more."""
+        """A container is gone: nobody waits for its streams or its restart, and its directories go meanwhile.
+
+        What is left of them when the daemon ends first is cleared at its next start: no record knows them.
+        """
         self.hub.disappoint(identity)
         self.restarts.forget(identity)
+        self._spawn(self.launch.destroy(identity))
 
     async def close(self) -> None:
         """Stop watching; containers go on."""

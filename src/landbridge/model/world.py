@@ -55,6 +55,11 @@ class Instance:
     def veth_prefix(self) -> str:
         return f"lbv{self.suffix}" if self.suffix else "lbv-"
 
+    @property
+    def retired_prefix(self) -> str:
+        """Begins the names of bridges that only wait to be deleted; no network's name: those go on in hex digits."""
+        return f"{self.bridge_prefix}x"
+
     def bridge_name(self, network_id: str) -> str:
         """Interface of a user-defined bridge network."""
         return (self.bridge_prefix + network_id)[:15]

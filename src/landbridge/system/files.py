@@ -63,6 +63,13 @@ class Files:
         if not os.path.isdir(path) or os.path.islink(path):
             os.unlink(path)
             return
+        self.remove_own_tree(path)
+
+    def remove_own_tree(self, path: str) -> None:
+        """Remove a directory nothing is ever mounted in; gone already is fine.
+
+        Without a look at the machine's mounts, of which there are more with every container.
+        """
         try:
             shutil.rmtree(path)
         except FileNotFoundError:

@@ -1,6 +1,6 @@
 """The host's network as one object: the verbs of `netlink`, `netns`, `conntrack` and `sysctl` behind one door.
 
-Calls come from worker threads and block for milliseconds; one lock keeps them from sharing a socket.
+Calls come from worker threads and block for milliseconds, never for a deletion's end: see `sweeper`.
 """
 
 import logging
@@ -24,6 +24,7 @@ from landbridge.model.link import (
 from landbridge.system import forwarding, moved, netlink, netns, stacked, sysctl
 from landbridge.system.conntrack import Conntrack
 from landbridge.system.netlink import Netlink
+from landbridge.system.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
 
@@ -34,41 +35,50 @@ class HostKernel:
     `netns_dir` is where this instance pins its namespaces, `owner` the alias of the bridges it makes.
     """
 
-    def __init__(self, netns_dir: str, owner: str) -> None:
+    def __init__(self, netns_dir: str, owner: str, *, retired: str = "lb-x") -> None:
+        """`retired` begins the names of bridges that only wait to be deleted."""
         self._netlink = Netlink(owner=owner)
+        self._retired = retired
+        self._sweeper = Sweeper()
         self._conntrack = Conntrack()
         self._netns_dir = netns_dir
-        self._lock = Lock()
+        self._lock = Lock()  # for the one connection-tracking socket
 
     def close(self) -> None:
+        """Waits for deletions under way, up to some seconds."""
+        self._sweeper.close()
         self._netlink.close()
         self._conntrack.close()
 
     def ensure_bridge(self, spec: BridgeSpec) -> None:
-        with self._lock:
-            self._netlink.ensure_bridge(spec)
+        self._sweeper.stir()
+        self._netlink.ensure_bridge(spec)
 
     def remove_bridge(self, name: str) -> None:
-        with self._lock:
-            self._netlink.remove_bridge(name)
+        """Its name and addresses are free on return; it ends later."""
+        index = self._netlink.retire_bridge(name, self._retired)
+        if index is not None:
+            self._sweeper.later(index)
 
     def create_sandbox(self, spec: SandboxSpec) -> None:
+        self._sweeper.stir()
         netns.create(spec)
 
     def remove_sandbox(self, path: str) -> None:
         netns.remove(path)
 
     def add_veth(self, spec: VethSpec) -> None:
-        with self._lock:
-            self._netlink.add_veth(spec)
+        self._sweeper.stir()
+        self._netlink.add_veth(spec)
 
     def remove_veth(self, host_name: str) -> None:
-        with self._lock:
-            self._netlink.remove_veth(host_name)
+        """Both ends are out of sight on return."""
+        index = self._netlink.index_of(host_name)
+        if index is not None:
+            self._sweeper.remove(index)
 
     def detach_port(self, host_name: str) -> None:
-        with self._lock:
-            self._netlink.detach_port(host_name)
+        self._netlink.detach_port(host_name)
 
     def ensure_parent(self, spec: ParentSpec) -> None:
         with self._lock:
@@ -116,12 +126,10 @@ class HostKernel:
             self._conntrack.flush_addresses(addresses)
 
     def links(self) -> tuple[LinkFact, ...]:
-        with self._lock:
-            return self._netlink.links()
+        return self._netlink.links()
 
     def routes(self) -> tuple[RouteFact, ...]:
-        with self._lock:
-            return self._netlink.routes()
+        return self._netlink.routes()
 
     def sandboxes(self) -> tuple[str, ...]:
         """Paths of everything in this instance's namespace directory, pinned or not."""

@@ -98,6 +98,26 @@ class Netlink:
         if body is not None and rtnl.links([body], ())[0].alias == self._owner:
             self.remove_link(name)
 
+    def retire_bridge(self, name: str, prefix: str) -> int | None:
+        """Take a bridge made here out of service, for somebody to delete: its index. Any other stays as it is: None.
+
+        It has no address any more, is down, and its name, now `prefix` and its index, is free. Five messages, none
+        of which waits. Raises: NetlinkError.
+        """
+        body = self._find(name)
+        if body is None or rtnl.links([body], ())[0].alias != self._owner:
+            return None
+        index = rtnl.link_index(body)
+        selected = Request(f"addresses of {name}", rtnl.RTM_GETADDR, rtnl.addresses_of(index))
+        owned = rtnl.owned_addresses(self._channel.dump(selected)).get(index, [])
+        # IFF_UP first: what it has of routes goes with it, and the kernel renames a link that is down only.
+        self._channel.ask(
+            _change(f"take {name} down", rtnl.link_down(index), _GONE),
+            *(_delete_address(name, index, cidr) for cidr in owned),
+            _change(f"retire {name}", rtnl.with_name(index, f"{prefix}{index:x}"), _GONE),
+        )
+        return index
+
     def _make_bridge(self, spec: BridgeSpec) -> None:
         body = rtnl.new_bridge(spec.name, spec.mac or _random_mac(), spec.mtu)
         self._channel.ask(Request(f"create bridge {spec.name}", rtnl.RTM_NEWLINK, body, inner.NEW))
@@ -161,6 +181,11 @@ class Netlink:
         """
         self.detach_port(host_name)
         self.remove_link(host_name)
+
+    def index_of(self, name: str) -> int | None:
+        """The index of a link, which is never used again for another; None when there is none of the name."""
+        body = self._find(name)
+        return rtnl.link_index(body) if body is not None else None
 
     def remove_link(self, name: str) -> None:
         """Delete a link of any kind. Twice is fine. Raises: NetlinkError."""

@@ -187,6 +187,16 @@ def shaped(index: int, rate: int) -> bytes:
     return _QDISC.pack(socket.AF_UNSPEC, index, 1 << 16, _TC_H_ROOT, 0) + text(_TCA_KIND, "tbf") + options
 
 
+def link_down(index: int) -> bytes:
+    """Take a link down."""
+    return _LINK.pack(socket.AF_UNSPEC, 0, index, 0, _IFF_UP)
+
+
+def with_name(index: int, name: str) -> bytes:
+    """Give a link another name."""
+    return _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0) + text(_IFLA_IFNAME, name)
+
+
 def out_of_bridge(name: str) -> bytes:
     """Take a port out of its bridge."""
     return _link() + text(_IFLA_IFNAME, name) + u32(_IFLA_MASTER, 0)

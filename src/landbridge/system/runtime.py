@@ -235,11 +235,16 @@ class Runtime:
             for process in (live.init, live.conmon):
                 if process:
                     await process.gone()
+        await asyncio.to_thread(self._sweep, container, live)
+        if self._live.get(container) is live:
+            self._live.pop(container, None)
+
+    def _sweep(self, container: str, live: _Live | None) -> None:
+        """The files of an ended container; some twenty calls that wait for locks of the kernel's."""
+        if live:
             self.cgroups.remove(live.cgroup)
             monitor.sweep(live.bundle)
         (self._exits / container).unlink(missing_ok=True)
-        if self._live.get(container) is live:
-            self._live.pop(container, None)
 
     async def _remove_ended(self, container: str, live: _Live) -> bool:
         """Remove the runtime's record without its help; false when processes remain that it must deal with.

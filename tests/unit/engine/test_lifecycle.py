@@ -214,7 +214,7 @@ async def test_a_running_container_is_removed_by_force_only(rig: Rig) -> None:
 @engine_test
 async def test_a_removal_that_fails_can_be_tried_again(rig: Rig) -> None:
     await rig.create("web")
-    rig.faults.fail(2)
+    rig.faults.fail(1)
     with pytest.raises(Internal):
         await rig.containers.remove("web")
     assert rig.phase("web") is Phase.DEAD
