@@ -6,7 +6,7 @@ with one wrong element does nothing at all, a port can be held once. Each satisf
 the kernel and the companions outlive a daemon.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -249,8 +249,11 @@ class FakeKernel:
             for number, (name, kind, master) in enumerate(found, 1)
         )
 
-    def routes(self) -> tuple[RouteFact, ...]:
-        return tuple(self.host_routes)
+    def link(self, name: str) -> LinkFact | None:
+        return next((fact for fact in self.links() if fact.name == name), None)
+
+    def routes_elsewhere(self, own: Callable[[str], bool]) -> tuple[RouteFact, ...]:
+        return tuple(route for route in self.host_routes if not own(route.device))
 
     def sandboxes(self) -> tuple[str, ...]:
         return tuple(self.pins)

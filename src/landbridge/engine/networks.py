@@ -15,13 +15,14 @@ from landbridge.engine.state import State
 from landbridge.engine.validate_networks import checked
 from landbridge.errors import Conflict, Forbidden, Internal, Invalid
 from landbridge.model import ids
-from landbridge.model.link import LinkFact
+from landbridge.model.link import LinkFact, RouteFact
 from landbridge.model.names import Change, RemoveNetwork, RemoveRecord, SetNetwork, SetRecord
 from landbridge.model.network import PREDEFINED, IpamPool, Network, NetworkRequest, Subnet
 from landbridge.model.settings import Settings
 from landbridge.network import bridge, ipam, options
 from landbridge.network.drivers import driver
 from landbridge.network.steps import Bridge, Names, Step
+from landbridge.network.subnetledger import SubnetLedger
 
 log = logging.getLogger(__name__)
 
@@ -57,16 +58,18 @@ class Networks:
             return await self._create(await self.remotes.prepare(request, undo), undo)
 
     async def _create(self, request: NetworkRequest, undo: Undo) -> Network:
-        routed, links = await self.routed(), await self._links()
+        routed = await self.routed()
         await self._check_kernel(request)
         named = request.options.get(options.NAME, "") if request.driver == "bridge" else ""
-        there = self._strange(named, links)
+        there = await self.bridge_there(named)
+        # A bridge has nothing to do with the host's other interfaces, of which there are as many as containers.
+        links = {} if request.driver == "bridge" else await self._links()
         if there is not None:
             pools = bridge.adopted(request.pools, there.addresses, four=request.enable_ipv4 is not False,
                                    six=bool(request.enable_ipv6))
             request = replace(request, pools=pools)
         network = replace(self._decide(request, routed, links), foreign_bridge=there is not None)
-        self.state.networks.put(network)
+        self.state.put_network(network)
         try:
             await self.ensure_forwarding(network)
             await self.remotes.make(network, undo)
@@ -78,7 +81,7 @@ class Networks:
         return network
 
     def _decide(
-        self, request: NetworkRequest, routed: Sequence[Subnet], links: Mapping[str, LinkFact]
+        self, request: NetworkRequest, routed: SubnetLedger, links: Mapping[str, LinkFact]
     ) -> Network:
         """Choose subnets, gateways and the bridge's name. No await: the answer is committed by the caller."""
         if self.state.networks.by_name(request.name) is not None:
@@ -103,16 +106,17 @@ class Networks:
         )
 
     def _check_bridge_free(self, bridge: str, identity: str) -> None:
-        for other in self.state.networks:
-            if other.bridge == bridge:
-                raise Forbidden(f"cannot create network {identity} ({bridge}): conflicts with network {other.id}"
-                                f" ({bridge}): networks have same bridge name")
+        other = self.state.bridges.get(bridge)
+        if other is not None:
+            raise Forbidden(f"cannot create network {identity} ({bridge}): conflicts with network {other}"
+                            f" ({bridge}): networks have same bridge name")
 
     def _pools(
-        self, request: NetworkRequest, *, enable4: bool, enable6: bool, routed: Sequence[Subnet]
+        self, request: NetworkRequest, *, enable4: bool, enable6: bool, routed: SubnetLedger
     ) -> tuple[IpamPool, ...]:
         """Pools with subnet and gateway each, the engine's choice where the user made none."""
-        taken = self.taken()
+        own = SubnetLedger()
+        taken = (self.state.subnets, own)
         chosen: list[IpamPool] = []
         idle: list[IpamPool] = []
         if request.ipam_driver == "null" or has_remote_ipam(request):
@@ -128,12 +132,12 @@ class Networks:
                 subnet = self.any_subnet(subnet.version, taken, routed, size=subnet.prefixlen)
                 pool = replace(pool, subnet=str(subnet), chosen=True)
             ipam.check_overlap(subnet, taken)
-            taken.append(subnet)
+            own.add(subnet)
             chosen.append(pool)
         for version, wanted in ((4, enable4), (6, enable6)):
             if wanted and not any(ip_network(pool.subnet).version == version for pool in chosen):
                 subnet = self.any_subnet(version, taken, routed)
-                taken.append(subnet)
+                own.add(subnet)
                 chosen.append(IpamPool(subnet=str(subnet), chosen=True))
         return (*idle, *(self._with_gateway(pool, request) for pool in chosen))
 
@@ -144,13 +148,8 @@ class Networks:
             return pool
         return replace(pool, gateway=str(ipam.choose_gateway(pool)))
 
-    def taken(self) -> list[Subnet]:
-        """Subnets of all networks; what a template says is taken by nobody yet."""
-        real = [network for network in self.state.networks if not network.config_only]
-        return [ip_network(pool.subnet) for network in real for pool in network.live_pools]
-
     def any_subnet(
-        self, version: int, taken: Sequence[Subnet], routed: Sequence[Subnet], *, size: int = 0
+        self, version: int, taken: Sequence[SubnetLedger], routed: SubnetLedger, *, size: int = 0
     ) -> Subnet:
         """A free subnet of the pools; with `size` one of that prefix length, where the pools are wide enough."""
         bases = self.bases
@@ -164,32 +163,34 @@ class Networks:
         """This host's own unique local prefix (RFC 4193), stable for the life of the data root."""
         return ipam.ula_prefix(self.state.store.get_meta("id"))
 
-    async def routed(self) -> list[Subnet]:
-        facts = await self.apply.blocking(self.apply.kernel.routes)
-        assert isinstance(facts, tuple)
-        own = {network.bridge for network in self.state.networks if network.bridge}
-        return [ip_network(fact.destination) for fact in facts if fact.device not in own]
+    async def routed(self) -> SubnetLedger:
+        """Where the host's routes lead, those to our own bridges and the default ones aside."""
+        subnets = (ip_network(fact.destination) for fact in await self._elsewhere())
+        return SubnetLedger(subnet for subnet in subnets if subnet.prefixlen)
 
     async def overlaps(self, network: Network) -> tuple[str, ...]:
         """What to tell the user about routes of the host that meet a network; usually nothing."""
-        facts = await self.apply.blocking(self.apply.kernel.routes)
+        return tuple(told(*pair) for pair in meeting((network,), await self._elsewhere()))
+
+    async def _elsewhere(self) -> tuple[RouteFact, ...]:
+        facts = await self.apply.blocking(self.apply.kernel.routes_elsewhere, self._is_own)
         assert isinstance(facts, tuple)
-        own = {one.bridge for one in self.state.networks if one.bridge}
-        strange = [fact for fact in facts if fact.device not in own]
-        return tuple(told(*pair) for pair in meeting((network,), strange))
+        return facts
+
+    def _is_own(self, link: str) -> bool:
+        return link in self.state.bridges or self.state.instance.owns_link(link)
 
     async def bridge_there(self, name: str) -> LinkFact | None:
         """The bridge of this name when it is there and somebody else's.
 
         Raises: Invalid when an interface has the name that is none.
         """
-        return self._strange(name, await self._links())
-
-    def _strange(self, name: str, links: Mapping[str, LinkFact]) -> LinkFact | None:
-        fact = links.get(name)
-        if fact is not None and fact.kind != "bridge":
+        fact = await self.apply.blocking(self.apply.kernel.link, name) if name else None
+        if not isinstance(fact, LinkFact):
+            return None
+        if fact.kind != "bridge":
             raise Invalid(f"existing interface {name} is not a bridge")
-        return fact if fact is not None and fact.alias != self.state.instance.table else None
+        return fact if fact.alias != self.state.instance.table else None
 
     async def _links(self) -> dict[str, LinkFact]:
         """The host's interfaces by name."""
@@ -238,7 +239,7 @@ class Networks:
         with self.state.store.transaction():
             for endpoint in self.state.endpoints_on(network.id):
                 self.state.remove_endpoint(endpoint.id)
-            self.state.networks.remove(network.id)
+            self.state.remove_network(network.id)
 
     def unused(self) -> list[Network]:
         """User-defined networks with nobody on them. Docker: stopped containers do not count, templates stay."""

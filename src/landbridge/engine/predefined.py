@@ -12,6 +12,7 @@ from landbridge.model import ids
 from landbridge.model.link import LinkFact
 from landbridge.model.network import NAMES, IpamPool, Network, Subnet
 from landbridge.network import bridge, ipam, options
+from landbridge.network.subnetledger import SubnetLedger
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Predefined:
         """
         for name, kind in (("none", "null"), ("host", "host")):
             if self.state.networks.by_name(name) is None:
-                self.state.networks.put(
+                self.state.put_network(
                     Network(id=ids.new_id(), name=name, created=time.time_ns(), driver=kind, enable_ipv4=False)
                 )
         known = self.state.networks.by_name("bridge")
@@ -41,12 +42,12 @@ class Predefined:
             there = await self._there()
             routed = await self.networks.routed()
             if known is None:
-                self.state.networks.put(self._default_bridge(there, routed))
+                self.state.put_network(self._default_bridge(there, routed))
             else:
                 self._refresh(known, there, routed)
         for network in self.state.networks:
             if network.direct is not self.settings.direct_routing:
-                self.state.networks.put(replace(network, direct=self.settings.direct_routing))
+                self.state.put_network(replace(network, direct=self.settings.direct_routing))
         await self.networks.ensure_forwarding(*self.state.networks)
 
     def _drop(self, known: Network | None) -> None:
@@ -59,7 +60,7 @@ class Predefined:
             return
         for endpoint in endpoints:
             self.state.remove_endpoint(endpoint.id)
-        self.state.networks.remove(known.id)
+        self.state.remove_network(known.id)
 
     async def _there(self) -> LinkFact | None:
         """The bridge the flags name, which must be there: it is somebody else's."""
@@ -75,7 +76,7 @@ class Predefined:
     def _name(self) -> str:
         return self.settings.bridge or self.state.instance.default_bridge
 
-    def _default_bridge(self, there: LinkFact | None, routed: Sequence[Subnet]) -> Network:
+    def _default_bridge(self, there: LinkFact | None, routed: SubnetLedger) -> Network:
         return Network(
             id=ids.new_id(), name="bridge", created=time.time_ns(), driver="bridge",
             pools=self._pools((), there, routed), bridge=self._name(), foreign_bridge=there is not None,
@@ -95,14 +96,14 @@ class Predefined:
         }
 
     def _pools(
-        self, before: Sequence[IpamPool], there: LinkFact | None, routed: Sequence[Subnet]
+        self, before: Sequence[IpamPool], there: LinkFact | None, routed: SubnetLedger
     ) -> tuple[IpamPool, ...]:
         """The default bridge's pools by the daemon's flags, then by the addresses of a bridge that is `there`.
 
         What they leave open stays as it was `before`.
         """
         chosen: list[IpamPool] = []
-        taken = self.networks.taken()
+        taken = (self.state.subnets,)
         flags = ((4, self.settings.bip, self.settings.fixed_cidr), (6, self.settings.bip6, self.settings.fixed_cidr_v6))
         for version, own, fixed in flags:
             if version == 6 and not self.settings.ipv6:
@@ -126,7 +127,7 @@ class Predefined:
             chosen.append(IpamPool(subnet=str(subnet), ip_range=fixed, gateway=str(ipam.first_usable(subnet))))
         return tuple(chosen)
 
-    def _refresh(self, known: Network, there: LinkFact | None, routed: Sequence[Subnet]) -> None:
+    def _refresh(self, known: Network, there: LinkFact | None, routed: SubnetLedger) -> None:
         """The daemon's flags may have changed. Addresses stay as they are under running containers."""
         fresh = replace(known, options={**self._options(), options.NAME: known.bridge})
         pools = self._pools(known.pools if self._name() == known.bridge else (), there, routed)
@@ -142,4 +143,4 @@ class Predefined:
                 for endpoint in endpoints:
                     self.state.remove_endpoint(endpoint.id)
         if fresh != known:
-            self.state.networks.put(fresh)
+            self.state.put_network(fresh)

@@ -7,16 +7,17 @@ between the two, which is what makes the claim exclusive.
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 
 from landbridge.engine.store import Store
 from landbridge.engine.tables import Table
 from landbridge.errors import NotFound
 from landbridge.model.container import Container, Link
-from landbridge.model.network import Endpoint, Network, Sandbox
+from landbridge.model.network import Endpoint, Network, Sandbox, Subnet
 from landbridge.model.ports import Binding
 from landbridge.model.world import Instance, World
 from landbridge.network.portledger import PortLedger
+from landbridge.network.subnetledger import SubnetLedger
 
 
 class State:
@@ -33,9 +34,13 @@ class State:
         self._by_network: dict[str, set[str]] = defaultdict(set)
         self._addresses: dict[str, dict[int, str]] = defaultdict(dict)  # network → {address number: endpoint}
         self._sandbox_of: dict[str, str] = {}  # owner container → sandbox
+        self.subnets = SubnetLedger()  # of all networks; read only
+        self.bridges: dict[str, str] = {}  # bridge → network; read only
         self.ports = PortLedger()  # published host ports and the containers that have them; read only
         self.cursor: dict[tuple[str, int], int] = {}  # (network, family) → number handed out last
         self.announced: set[str] = set()  # containers whose names have been told before they are said to run
+        for network in self.networks:
+            self._index_network(network)
         for endpoint in self._endpoints:
             self._index_endpoint(endpoint)
         for sandbox in self._sandboxes:
@@ -77,6 +82,33 @@ class State:
         if found is None:
             raise NotFound(f"network {text} not found")
         return found
+
+    # Networks. What a template says is taken by nobody.
+
+    def put_network(self, network: Network) -> None:
+        """Insert or replace. Raises: Conflict when the name belongs to another network."""
+        old = self.networks.get(network.id)
+        self.networks.put(network)
+        if old is not None:
+            self._unindex_network(old)
+        self._index_network(network)
+
+    def remove_network(self, identity: str) -> None:
+        network = self.networks.get(identity)
+        if network is not None:
+            self.networks.remove(identity)
+            self._unindex_network(network)
+
+    def _index_network(self, network: Network) -> None:
+        if network.bridge:
+            self.bridges[network.bridge] = network.id
+        for subnet in _subnets(network):
+            self.subnets.add(subnet)
+
+    def _unindex_network(self, network: Network) -> None:
+        self.bridges.pop(network.bridge, None)
+        for subnet in _subnets(network):
+            self.subnets.remove(subnet)
 
     # Endpoints.
 
@@ -175,3 +207,7 @@ class State:
         changed = replace(sandbox, published=bindings)
         self.put_sandbox(changed)
         return changed
+
+
+def _subnets(network: Network) -> list[Subnet]:
+    return [ip_network(pool.subnet) for pool in network.live_pools if not network.config_only]

@@ -6,12 +6,13 @@ else happens; every function is plain arithmetic on `ipaddress` values. Rules an
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from landbridge.errors import Forbidden, Invalid
 from landbridge.model.network import IpamPool, Subnet
+from landbridge.network.subnetledger import SubnetLedger
 
 Address = IPv4Address | IPv6Address
 
@@ -126,11 +127,10 @@ def check_reserved(pools: Sequence[IpamPool]) -> None:
             taken.add(number)
 
 
-def check_overlap(subnet: Subnet, taken: Iterable[Subnet]) -> None:
+def check_overlap(subnet: Subnet, taken: Iterable[SubnetLedger]) -> None:
     """Raises: Forbidden (Docker's sentence) when `subnet` overlaps a subnet of another network."""
-    for other in taken:
-        if overlaps(subnet, other):
-            raise Forbidden("Pool overlaps with other one on this address space")
+    if any(ledger.overlaps(subnet) for ledger in taken):
+        raise Forbidden("Pool overlaps with other one on this address space")
 
 
 def overlaps(one: Subnet, other: Subnet) -> bool:
@@ -142,7 +142,9 @@ def overlaps(one: Subnet, other: Subnet) -> bool:
     return False
 
 
-def choose_subnet(bases: Sequence[PoolBase], version: int, taken: Sequence[Subnet], routed: Sequence[Subnet]) -> Subnet:
+def choose_subnet(
+    bases: Sequence[PoolBase], version: int, taken: Sequence[SubnetLedger], routed: SubnetLedger
+) -> Subnet:
     """The first subnet of the pools that meets neither another network nor a route of the host.
 
     When routes cover everything (a VPN with 10/8, 172.16/12 and 192.168/16) the first one free of networks
@@ -150,40 +152,29 @@ def choose_subnet(bases: Sequence[PoolBase], version: int, taken: Sequence[Subne
 
     Raises: Invalid (Docker's sentence) when every subnet is taken by a network.
     """
-    fallback: Subnet | None = None
-    for candidate in _candidates(bases, version, taken):
-        if not any(overlaps(candidate, route) for route in routed if route.prefixlen > 0):
-            return candidate
-        fallback = fallback or candidate
-    if fallback is not None:
-        return fallback
+    found = _first_free_subnet(bases, version, (*taken, routed)) or _first_free_subnet(bases, version, taken)
+    if found is not None:
+        return found
     raise Invalid(
         "all predefined address pools have been fully subnetted"
-        f" ({len(taken)} networks in use; see --default-address-pool)"
+        f" ({sum(map(len, taken))} networks in use; see --default-address-pool)"
     )
 
 
-def _candidates(bases: Sequence[PoolBase], version: int, taken: Sequence[Subnet]) -> Iterator[Subnet]:
-    """Subnets of the pools not overlapping a taken one; jumps over a taken block instead of walking it."""
+def _first_free_subnet(bases: Sequence[PoolBase], version: int, taken: Sequence[SubnetLedger]) -> Subnet | None:
+    """Jumps over what is taken instead of walking it."""
     for pool in bases:
         if pool.base.version != version:
             continue
         width = 1 << (pool.base.max_prefixlen - pool.size)
-        position = int(pool.base.network_address)
-        end = position + pool.base.num_addresses
-        blocks = sorted(
-            (int(net.network_address), int(net.broadcast_address)) for net in taken if overlaps(net, pool.base)
-        )
-        index = 0
-        while position + width <= end:
-            while index < len(blocks) and blocks[index][1] < position:
-                index += 1
-            if index < len(blocks) and blocks[index][0] < position + width:
-                beyond = blocks[index][1] + 1
-                position += -(-(beyond - position) // width) * width
-                continue
-            yield ip_network((position, pool.size)) if version == 4 else IPv6Network((position, pool.size))
-            position += width
+        position, end = int(pool.base.network_address), int(pool.base.broadcast_address)
+        while position + width - 1 <= end:
+            ends = [one.beyond(version, position, position + width - 1) for one in taken]
+            beyond = max((one for one in ends if one is not None), default=None)
+            if beyond is None:
+                return IPv4Network((position, pool.size)) if version == 4 else IPv6Network((position, pool.size))
+            position += -(-(beyond - position) // width) * width
+    return None
 
 
 def first_usable(subnet: Subnet) -> Address:

@@ -5,7 +5,7 @@ Calls come from worker threads and block for milliseconds, never for a deletion'
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import Lock
 
 from landbridge.errors import Conflict, NotFound
@@ -24,6 +24,7 @@ from landbridge.model.link import (
 from landbridge.system import forwarding, moved, netlink, netns, stacked, sysctl
 from landbridge.system.conntrack import Conntrack
 from landbridge.system.netlink import Netlink
+from landbridge.system.route_table import RouteTable
 from landbridge.system.sweeper import Sweeper
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class HostKernel:
         self._netlink = Netlink(owner=owner)
         self._retired = retired
         self._sweeper = Sweeper()
+        self._routes = RouteTable(self._netlink)
         self._conntrack = Conntrack()
         self._netns_dir = netns_dir
         self._lock = Lock()  # for the one connection-tracking socket
@@ -47,6 +49,7 @@ class HostKernel:
     def close(self) -> None:
         """Waits for deletions under way, up to some seconds."""
         self._sweeper.close()
+        self._routes.close()
         self._netlink.close()
         self._conntrack.close()
 
@@ -128,8 +131,11 @@ class HostKernel:
     def links(self) -> tuple[LinkFact, ...]:
         return self._netlink.links()
 
-    def routes(self) -> tuple[RouteFact, ...]:
-        return self._netlink.routes()
+    def link(self, name: str) -> LinkFact | None:
+        return self._netlink.link(name)
+
+    def routes_elsewhere(self, own: Callable[[str], bool]) -> tuple[RouteFact, ...]:
+        return self._routes.elsewhere(own)
 
     def sandboxes(self) -> tuple[str, ...]:
         """Paths of everything in this instance's namespace directory, pinned or not."""

@@ -112,9 +112,9 @@ class Netlink:
         owned = rtnl.owned_addresses(self._channel.dump(selected)).get(index, [])
         # IFF_UP first: what it has of routes goes with it, and the kernel renames a link that is down only.
         self._channel.ask(
-            _change(f"take {name} down", rtnl.link_down(index), _GONE),
+            inner.change(f"take {name} down", rtnl.link_down(index), inner.GONE),
             *(_delete_address(name, index, cidr) for cidr in owned),
-            _change(f"retire {name}", rtnl.with_name(index, f"{prefix}{index:x}"), _GONE),
+            inner.change(f"retire {name}", rtnl.with_name(index, f"{prefix}{index:x}"), inner.GONE),
         )
         return index
 
@@ -217,8 +217,22 @@ class Netlink:
         addresses = self._channel.dump(Request("list addresses", rtnl.RTM_GETADDR, rtnl.addresses_of(0)))
         return rtnl.links(links, addresses)
 
+    def link(self, name: str) -> LinkFact | None:
+        """One link with its addresses; None when there is none of the name. Two messages."""
+        body = self._find(name)
+        if body is None:
+            return None
+        selected = Request(f"addresses of {name}", rtnl.RTM_GETADDR, rtnl.addresses_of(rtnl.link_index(body)))
+        return rtnl.links([body], self._channel.dump(selected))[0]
+
+    def name_of(self, index: int) -> str:
+        """The name of a link, empty when it is gone. One message."""
+        asked = Request("name of a link", rtnl.RTM_GETLINK, rtnl.link_by_index(index), forgive=inner.GONE)
+        body = self._channel.get(asked)
+        return rtnl.links([body], ())[0].name if body else ""
+
     def routes(self) -> tuple[RouteFact, ...]:
-        """The unicast routes of the main table, IPv4 then IPv6. Two dumps and a question for each device in them."""
+        """The unicast routes of the main table, IPv4 then IPv6. Two dumps, and one of the links for their names."""
         answers: list[bytes] = []
         for family in (socket.AF_INET, socket.AF_INET6):
             # ENOENT: nothing was ever put into the table of this family.
@@ -226,8 +240,8 @@ class Netlink:
             answers += self._channel.dump(
                 Request("list routes", rtnl.RTM_GETROUTE, rtnl.main_routes(family), forgive=forgive)
             )
-        names = {index: self._name_of(index) for index in rtnl.route_devices(answers)}
-        return rtnl.routes(answers, names)
+        links = self._channel.dump(Request("list links", rtnl.RTM_GETLINK, rtnl.all_links()))
+        return rtnl.routes(answers, {fact.index: fact.name for fact in rtnl.links(links, ())})
 
     def counters(self) -> tuple[LinkCounters, ...]:
         """Traffic counters of every link; `Netlink.inside` gives those a container sees. One dump."""
@@ -246,11 +260,6 @@ class Netlink:
 
     def _find(self, name: str) -> bytes | None:
         return inner.find(self._channel, name)
-
-    def _name_of(self, index: int) -> str:
-        asked = Request("name of a link", rtnl.RTM_GETLINK, rtnl.link_by_index(index), forgive=inner.GONE)
-        body = self._channel.get(asked)
-        return rtnl.links([body], ())[0].name if body else ""
 
     def _found(self, name: str) -> bytes:
         return inner.found(self._channel, name)

@@ -6,6 +6,7 @@ The one rule: encoders return bytes, decoders return a dict of attribute number 
 """
 
 import struct
+from collections.abc import Iterator
 
 NLM_F_REQUEST = 0x001
 NLM_F_ACK = 0x004
@@ -30,6 +31,15 @@ _ATTRIBUTE = struct.Struct("=HH")  # length, type
 def message(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
     """One whole message; `body` is the fixed part and the attributes, already padded."""
     return HEADER.pack(HEADER.size + len(body), kind, flags, sequence, 0) + body
+
+
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, body) of each message in what one read gave."""
+    offset = 0
+    while offset + HEADER.size <= len(data):
+        length, kind, _, _, _ = HEADER.unpack_from(data, offset)
+        yield kind, data[offset + HEADER.size : offset + length]
+        offset += (length + 3) & ~3
 
 
 def attribute(kind: int, payload: bytes) -> bytes:

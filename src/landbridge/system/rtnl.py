@@ -354,7 +354,7 @@ def counters(body: bytes) -> LinkCounters:
 
 
 def routes(answers: Iterable[bytes], names: dict[int, str]) -> tuple[RouteFact, ...]:
-    """Unicast routes of the main table, one fact per next hop; `names` are those of `route_devices`."""
+    """Unicast routes of the main table, one fact per next hop; `names` are the links' by index."""
     return tuple(RouteFact(destination=to, device=names.get(at, ""), gateway=via) for to, at, via in _hops(answers))
 
 

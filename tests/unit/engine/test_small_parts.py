@@ -27,7 +27,7 @@ HERE = endpoint(WEB, NET, "10.1.0.2/24")
 def state(tmp_path: Path) -> Iterator[State]:
     store = Store(str(tmp_path / "db"))
     state = State(store, Instance("beef"))
-    state.networks.put(NET)
+    state.put_network(NET)
     state.containers.put(WEB)
     yield state
     store.close()

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 from landbridge.errors import Forbidden, Invalid
 from landbridge.model.network import IpamPool
 from landbridge.network import ipam
+from landbridge.network.subnetledger import SubnetLedger
+
+FREE = SubnetLedger()
 
 
 def pool(subnet: str, **rest: object) -> IpamPool:
@@ -16,35 +19,36 @@ def pool(subnet: str, **rest: object) -> IpamPool:
 
 
 def test_the_first_network_follows_the_default_bridge() -> None:
-    taken = [ip_network("172.17.0.0/16")]
-    assert str(ipam.choose_subnet(ipam.DEFAULT_POOLS, 4, taken, [])) == "172.18.0.0/20"
+    taken = SubnetLedger([ip_network("172.17.0.0/16")])
+    assert str(ipam.choose_subnet(ipam.DEFAULT_POOLS, 4, (taken,), FREE)) == "172.18.0.0/20"
 
 
 def test_a_thousand_networks_fit_the_default_pools() -> None:
-    taken = [ip_network("172.17.0.0/16")]
+    taken, chosen = SubnetLedger([ip_network("172.17.0.0/16")]), set()
     for _ in range(1000):
-        subnet = ipam.choose_subnet(ipam.DEFAULT_POOLS, 4, taken, [])
-        assert not any(ipam.overlaps(subnet, other) for other in taken[-2:])
-        taken.append(subnet)
-    assert len(set(taken)) == 1001
+        subnet = ipam.choose_subnet(ipam.DEFAULT_POOLS, 4, (taken,), FREE)
+        assert not taken.overlaps(subnet)
+        taken.add(subnet)
+        chosen.add(subnet)
+    assert len(chosen) == 1000
 
 
 def test_subnets_the_host_routes_are_left_alone() -> None:
     routed = [ip_network("172.16.0.0/12")]
-    chosen = ipam.choose_subnet(ipam.DEFAULT_POOLS, 4, [], routed)
+    chosen = ipam.choose_subnet(ipam.DEFAULT_POOLS, 4, (), SubnetLedger(routed))
     assert not ipam.overlaps(chosen, routed[0])
 
 
 def test_when_a_vpn_routes_everything_a_network_is_still_made() -> None:
     routed = [ip_network("10.0.0.0/8"), ip_network("172.16.0.0/12"), ip_network("192.168.0.0/16")]
-    assert str(ipam.choose_subnet(ipam.DEFAULT_POOLS, 4, [], routed)) == "172.17.0.0/16"
+    assert str(ipam.choose_subnet(ipam.DEFAULT_POOLS, 4, (), SubnetLedger(routed))) == "172.17.0.0/16"
 
 
 def test_pools_that_are_full_say_so_in_dockers_words() -> None:
     bases = (ipam.PoolBase(ip_network("10.9.0.0/23"), 24),)
-    taken = [ip_network("10.9.0.0/24"), ip_network("10.9.1.0/24")]
+    taken = SubnetLedger([ip_network("10.9.0.0/24"), ip_network("10.9.1.0/24")])
     with pytest.raises(Invalid, match="all predefined address pools have been fully subnetted"):
-        ipam.choose_subnet(bases, 4, taken, [])
+        ipam.choose_subnet(bases, 4, (taken,), FREE)
 
 
 def test_every_fault_of_a_configuration_is_listed() -> None:
@@ -106,7 +110,7 @@ def test_small_subnets_and_other_gateways_can_be_had() -> None:
 
 def test_an_overlap_is_refused() -> None:
     with pytest.raises(Forbidden, match="Pool overlaps with other one on this address space"):
-        ipam.check_overlap(ip_network("10.0.0.0/16"), [ip_network("10.0.4.0/24")])
+        ipam.check_overlap(ip_network("10.0.0.0/16"), (SubnetLedger([ip_network("10.0.4.0/24")]),))
 
 
 @pytest.mark.parametrize(
