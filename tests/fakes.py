@@ -16,6 +16,7 @@ from landbridge.errors import HoldFailed, Internal, NotFound, Unavailable
 from landbridge.model.hold import Hold
 from landbridge.model.link import (
     BridgeSpec,
+    ExtensionSpec,
     Flow,
     LinkFact,
     MovedSpec,
@@ -52,6 +53,7 @@ class FakeKernel:
         self.bridges: dict[str, BridgeSpec] = {}
         self.foreign: set[str] = set()  # bridges somebody else made: used, never removed
         self.veths: dict[str, VethSpec] = {}
+        self.wires: dict[str, ExtensionSpec] = {}  # by their upper end
         self.detached: set[str] = set()
         self.interfaces: set[str] = {"lo", "uplink"}  # of the host, nobody's of ours
         self.parents: dict[str, ParentSpec] = {}
@@ -84,6 +86,24 @@ class FakeKernel:
             self.parents.pop(name, None)  # the kernel asks who made it, not what it is
 
         self.faults.call(f"remove_bridge {name}", effect)
+
+    def ensure_extension(self, spec: ExtensionSpec) -> None:
+        def effect() -> None:
+            if spec.main not in self.bridges:
+                raise NotFound(f"no interface {spec.main}")
+            self.bridges[spec.bridge.name] = spec.bridge
+            self.wires[spec.upper] = spec
+
+        self.faults.call(f"ensure_extension {spec.bridge.name}", effect)
+
+    def remove_extension(self, spec: ExtensionSpec) -> None:
+        def effect() -> None:
+            ports = [one for one in self.veths.values() if one.bridge == spec.bridge.name]
+            self.faults.demand(not ports, "bridge {} removed under {}", spec.bridge.name, ports)
+            self.bridges.pop(spec.bridge.name, None)
+            self.wires.pop(spec.upper, None)
+
+        self.faults.call(f"remove_extension {spec.bridge.name}", effect)
 
     def create_sandbox(self, spec: SandboxSpec) -> None:
         def effect() -> None:
@@ -241,6 +261,8 @@ class FakeKernel:
         found = [(name, "bridge", "") for name in self.bridges]
         found += [(name, "", "") for name in self.interfaces]
         found += [(name, "dummy", "") for name in self.parents]
+        found += [wire for one in self.wires.values()
+                  for wire in ((one.upper, "veth", one.main), (one.lower, "veth", one.bridge.name))]
         found += [(one.host_name, "veth", "" if one.host_name in self.detached else one.bridge)
                   for one in self.veths.values()]
         return tuple(
@@ -279,6 +301,9 @@ class FakeKernel:
 
     def write_sysctl(self, key: str, value: str) -> None:
         self.sysctls[key] = value
+
+    def widen_neighbours(self) -> None:
+        self.faults.call("widen_neighbours")
 
     def forward_ipv4(self) -> None:
         self.sysctls["net/ipv4/ip_forward"] = "1"

@@ -129,7 +129,7 @@ class Rig:
         )  # fmt: skip
         self.remotes = Remotes(outside.plugins)
         self.networks = Networks(self.state, self.apply, self.events, settings, 1500, self.remotes)
-        self.attachments = Attachments(self.state, self.apply, "/run/x/netns", 1500, self.remotes)
+        self.attachments = Attachments(self.state, self.apply, "/run/x/netns", 1500, self.remotes, bridge_ports=settings.bridge_ports)
         self.presence = Presence(self.state, self.apply, outside.files, settings)
         self.images = OneImage()
         self.launch = Launch(
@@ -313,7 +313,8 @@ class Rig:
     def _check_kernel(self) -> None:
         world = self.state.world()
         bridges = {one.bridge for one in world.networks.values() if one.bridge}
-        assert set(self.kernel.bridges) == bridges, "bridges"
+        further = {one.bridge for network in world.networks.values() for one in network.extensions}
+        assert bridges <= set(self.kernel.bridges) <= bridges | further, "bridges"
         assert set(self.kernel.pins) == {one.path for one in world.sandboxes.values()}, "namespaces"
         sandboxes = {one.container: one.path for one in world.sandboxes.values()}
         active = {one.host_name: one for one in world.endpoints.values() if one.active and one.host_name}
@@ -323,7 +324,7 @@ class Rig:
             spec = self.kernel.veths[name]
             assert spec.addresses == tuple(one for one in (endpoint.ipv4, endpoint.ipv6) if one)
             assert (spec.mac, spec.ifname) == (endpoint.mac, endpoint.ifname)
-            assert spec.bridge == world.networks[endpoint.network].bridge
+            assert spec.bridge == (endpoint.extension or world.networks[endpoint.network].bridge)
         for sandbox in world.sandboxes.values():
             wanted = gateways.routes(sandbox.path, world.endpoints_of(sandbox.container), world.networks)
             there = self.kernel.routes_in.get(sandbox.path)

@@ -69,7 +69,7 @@ from landbridge.model.process import RuntimeChoice
 from landbridge.model.settings import Settings
 from landbridge.model.world import Instance
 from landbridge.network import ruleset
-from landbridge.network.steps import Bridge
+from landbridge.network.steps import Bridge, Extended
 from landbridge.oci import capabilities
 from landbridge.oci.archive import Platform
 from landbridge.oci.conmon import parse_record
@@ -174,7 +174,7 @@ def assemble(settings: Settings, choice: RuntimeChoice, host: HostFacts) -> Daem
     registries = Registries(images.parts, BlobRecords(store.db), http, settings)
     remotes = Remotes(Plugins((*settings.plugin_dirs, *PLUGIN_DIRECTORIES)))
     networks = Networks(state, apply, events, settings, mtu, remotes)
-    attachments = Attachments(state, apply, netns_dir, mtu, remotes)
+    attachments = Attachments(state, apply, netns_dir, mtu, remotes, bridge_ports=settings.bridge_ports)
     presence = Presence(state, apply, files, settings)
     groups = cgroups.detect()
     runtime = Runtime(choice, groups, root=f"{settings.exec_root}/runtime")
@@ -283,8 +283,9 @@ async def shut_down(daemon: Daemon) -> None:
     await daemon.guard.close()
     daemon.overlaps.close()
     if idle:
-        bridges = [step for one in engine.state.networks for step in removal(one, 0) if isinstance(step, Bridge)]
-        await engine.networks.apply.run_forgiving(bridges)  # names and rules go with who has them
+        steps = [step for network in engine.state.networks for step in removal(network, 0)]
+        links = [step for step in steps if isinstance(step, Bridge | Extended)]  # names and rules go with who has them
+        await engine.networks.apply.run_forgiving(links)
         engine.networks.apply.rules.remove()
     for companion in daemon.companions:
         await companion.close(quit=idle)

@@ -32,6 +32,7 @@ def parse(argv: list[str]) -> Settings:
         host_ip=found.ip,
         publish_policy=found.publish_policy,
         bridge_names=_flag(found.default_bridge_names, "default-bridge-names"),
+        bridge_ports=_bridge_ports(found.bridge_ports),
         userland_proxy=_flag(found.userland_proxy, "userland-proxy"),
         direct_routing=_flag(found.allow_direct_routing, "allow-direct-routing") or _without_raw_rules(),
         accept_mark=_mark(found.bridge_accept_fwmark),
@@ -91,6 +92,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--publish-policy", choices=("open", "host-firewall", "local"), default="open",
         help="who reaches published ports: everybody; whom the host's own firewall lets in; this host alone")
     add("--default-bridge-names", default="false", help="containers on the default bridge find each other by name")
+    add("--bridge-ports", type=int, default=960, metavar="N",
+        help="containers on one Linux bridge, at most 960; a network with more gets further bridges, wired to it")
     add("--userland-proxy", default="true", help="relay what the kernel path cannot carry")
     add("--allow-direct-routing", nargs="?", const="true", default="false",
         help="published ports are open at the containers' own addresses too")
@@ -172,6 +175,12 @@ def _mark(text: str) -> str:
     if len(values) > 2 or any(not 0 <= value < 1 << 32 for value in values):
         raise Invalid(f"invalid firewall mark {text!r}: give MARK or MARK/MASK")
     return "/".join(hex(value) for value in values)
+
+
+def _bridge_ports(count: int) -> int:
+    if not 1 <= count <= 960:
+        raise Invalid(f"invalid bridge ports: {count}: a bridge has 1,023 ports, of which some lead to further bridges")
+    return count
 
 
 def _at_least_one(count: int, what: str) -> int:

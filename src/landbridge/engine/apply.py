@@ -19,6 +19,7 @@ from landbridge.errors import HoldFailed
 from landbridge.network.steps import (
     Bridge,
     Exposed,
+    Extended,
     Forget,
     Moved,
     Names,
@@ -161,6 +162,10 @@ class Apply:
                 self.kernel.ensure_bridge(spec)
             case Bridge(spec=spec):
                 self.kernel.remove_bridge(spec.name)
+            case Extended(spec=spec, present=True):
+                self.kernel.ensure_extension(spec)
+            case Extended(spec=spec):
+                self.kernel.remove_extension(spec)
             case Namespace(spec=spec, present=True):
                 self.kernel.create_sandbox(spec)
             case Namespace(spec=spec):

@@ -13,6 +13,7 @@ from ipaddress import ip_network
 
 from landbridge.engine.apply import Apply, Undo
 from landbridge.engine.remotes import Remotes, has_remote_ipam, idle, is_asked_for
+from landbridge.engine.room import Room
 from landbridge.engine.state import State
 from landbridge.engine.validate_network import canonical_mac, check_endpoint
 from landbridge.errors import Conflict, Forbidden, Invalid, NotFound
@@ -23,7 +24,7 @@ from landbridge.model.link import RouteSpec
 from landbridge.model.network import Endpoint, IpamPool, Network, Sandbox
 from landbridge.model.world import Instance
 from landbridge.network import bridge as bridge_driver
-from landbridge.network import gateways, ipam, linking, options
+from landbridge.network import extension, gateways, ipam, linking, options
 from landbridge.network.drivers import driver
 from landbridge.network.steps import Element, Exposed, Namespace, Routes, Rules, Step
 
@@ -31,12 +32,16 @@ from landbridge.network.steps import Element, Exposed, Namespace, Routes, Rules,
 class Attachments:
     """Claims endpoints and carries sandboxes up and down. Callers hold the container's lock."""
 
-    def __init__(self, state: State, apply: Apply, netns_dir: str, mtu: int, remotes: Remotes) -> None:
+    def __init__(
+        self, state: State, apply: Apply, netns_dir: str, mtu: int, remotes: Remotes, *,
+        bridge_ports: int = extension.MOST_PORTS,
+    ) -> None:  # fmt: skip
         self.state = state
         self.apply = apply
         self.netns_dir = netns_dir
         self.mtu = mtu
         self.remotes = remotes
+        self.room = Room(state, apply, bridge_ports)
 
     # Who shares what.
 
@@ -208,6 +213,7 @@ class Attachments:
         self.state.put_sandbox(sandbox)
         for endpoint in endpoints:
             self.state.put_endpoint(replace(endpoint, active=True))
+        await self.room.among_neighbours()
         spec = bridge_driver.sandbox_spec(sandbox, owner.host.sysctls, self.apply.local_ports())
         steps: list[Step] = [Namespace(spec=spec), self.exposed(sandbox, owner.name)]
         if any(is_asked_for(self.state.networks[one.network]) for one in endpoints):
@@ -234,7 +240,8 @@ class Attachments:
             network = self.state.networks[endpoint.network]
             if driver(network.driver).interfaces:
                 used = {one.ifname for one in named}
-                endpoint = replace(endpoint, ifname=interface_name(endpoint.config, network, used, asked))
+                name = interface_name(endpoint.config, network, used, asked)
+                endpoint = replace(endpoint, ifname=name, extension=self.room.place(network))
             named.append(endpoint)
         return tuple(named)
 
@@ -345,10 +352,12 @@ class Attachments:
         """The claim of one more, active endpoint of a sandbox that is up. Raises as `claim`."""
         others = self.state.endpoints_of(container.id)
         order = 1 + max((one.order for one in others), default=-1)
-        ifname = ""
+        ifname = place = ""
         if driver(network.driver).interfaces:
             ifname = interface_name(config, network, {one.ifname for one in others})
-        endpoint = replace(self.claim_one(container, network, config, order), ifname=ifname, active=True)
+            place = self.room.place(network)
+        claim = self.claim_one(container, network, config, order)
+        endpoint = replace(claim, ifname=ifname, extension=place, active=True)
         self.state.put_endpoint(endpoint)
         return endpoint
 

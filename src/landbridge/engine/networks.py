@@ -21,7 +21,8 @@ from landbridge.model.network import PREDEFINED, IpamPool, Network, NetworkReque
 from landbridge.model.settings import Settings
 from landbridge.network import bridge, ipam, options
 from landbridge.network.drivers import driver
-from landbridge.network.steps import Bridge, Names, Step
+from landbridge.network.extension import extension_spec
+from landbridge.network.steps import Bridge, Extended, Names, Step
 from landbridge.network.subnetledger import SubnetLedger
 
 log = logging.getLogger(__name__)
@@ -272,7 +273,8 @@ def naming(network: Network) -> tuple[Step, ...]:
 def removal(network: Network, mtu: int) -> tuple[Step, ...]:
     """The inverse of making the network; a bridge that was there before us stays."""
     steps = tuple(step.inverse() for step in reversed(making(network, mtu)))
-    return tuple(step for step in steps if not (network.foreign_bridge and isinstance(step, Bridge)))
+    own = tuple(step for step in steps if not (network.foreign_bridge and isinstance(step, Bridge)))
+    return (*(Extended(spec=extension_spec(network, one, mtu), present=False) for one in network.extensions), *own)
 
 
 def _attributes(network: Network) -> dict[str, str]:

@@ -25,10 +25,11 @@ from landbridge.model.network import Endpoint, Network, Sandbox
 from landbridge.model.settings import Settings
 from landbridge.model.world import World
 from landbridge.network import gateways, ruleset
-from landbridge.network.bridge import bridge_spec
+from landbridge.network.bridge import bridge_spec, network_mtu
 from landbridge.network.drivers import driver
+from landbridge.network.extension import extension_spec
 from landbridge.network.stacked import STACKED, made_parents
-from landbridge.network.steps import Bridge, Exposed, Namespace, Parent, Routes, Step, Veth
+from landbridge.network.steps import Bridge, Exposed, Extended, Namespace, Parent, Routes, Step, Veth
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,9 @@ def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
     bridges = {one.bridge: one for one in world.networks.values() if one.driver == "bridge" and one.bridge}
     parents = {spec.name: spec for network in stacked_networks(world) for spec in made_parents(network)}
     active = [one for one in world.endpoints.values() if one.active and one.ifname]
-    known = {*bridges, *parents, *(one.host_name for one in active)}
+    extensions = [(network, one) for network in bridges.values() for one in network.extensions]
+    wires = {name for _, one in extensions for name in (one.bridge, one.upper, one.lower)}
+    known = {*bridges, *parents, *(one.host_name for one in active), *wires}
     for name in facts.links:
         if (world.instance.owns_link(name) or name in facts.made) and name not in known:
             veth = name.startswith(world.instance.veth_prefix)
@@ -68,6 +71,10 @@ def diff(world: World, facts: Facts, mtu: int) -> tuple[Step, ...]:
     for name, network in bridges.items():
         if name not in facts.links:
             steps.append(Bridge(spec=bridge_spec(network, mtu)))
+    needed = {endpoint.extension for endpoint in active}
+    for network, one in extensions:
+        if one.bridge in needed and not {one.bridge, one.upper, one.lower} <= set(facts.links):
+            steps.append(Extended(spec=extension_spec(network, one, network_mtu(network, mtu))))
     steps += [Parent(spec=spec) for name, spec in parents.items() if name not in facts.links]
     sandboxes = {sandbox.container: sandbox for sandbox in world.sandboxes.values()}
     for endpoint in active:

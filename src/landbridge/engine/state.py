@@ -4,7 +4,7 @@ Used from the event loop's thread only. A decision reads it and commits its clai
 between the two, which is what makes the claim exclusive.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import ip_address, ip_network
@@ -37,12 +37,15 @@ class State:
         self.subnets = SubnetLedger()  # of all networks; read only
         self.bridges: dict[str, str] = {}  # bridge → network; read only
         self.ports = PortLedger()  # published host ports and the containers that have them; read only
+        self.active = 0  # endpoints that are up; read only
+        self._ports: Counter[str] = Counter()  # bridge → containers on it
         self.cursor: dict[tuple[str, int], int] = {}  # (network, family) → number handed out last
         self.announced: set[str] = set()  # containers whose names have been told before they are said to run
         for network in self.networks:
             self._index_network(network)
         for endpoint in self._endpoints:
             self._index_endpoint(endpoint)
+            self._count(endpoint, 1)
         for sandbox in self._sandboxes:
             self._sandbox_of[sandbox.container] = sandbox.id
             self.ports.add(sandbox.published, sandbox.container)
@@ -127,6 +130,19 @@ class State:
                 return self._endpoints[identity]
         return None
 
+    def ports_on(self, bridge: str) -> int:
+        """How many active endpoints have their port on a bridge."""
+        return self._ports[bridge]
+
+    def _count(self, endpoint: Endpoint, change: int) -> None:
+        network = self.networks.get(endpoint.network)
+        bridge = endpoint.extension or (network.bridge if network else "")
+        if endpoint.active and bridge:
+            self.active += change
+            self._ports[bridge] += change
+            if not self._ports[bridge]:
+                del self._ports[bridge]
+
     def endpoints_on(self, network: str) -> Iterator[Endpoint]:
         """Every endpoint of a network, active or only claimed."""
         return (self._endpoints[identity] for identity in tuple(self._by_network.get(network, ())))
@@ -146,6 +162,9 @@ class State:
                     if text:
                         self.store.claim(endpoint.network, text.split("/")[0], endpoint.id)
             self._endpoints.put(endpoint)
+        if old is not None:
+            self._count(old, -1)
+        self._count(endpoint, 1)
         if moved:
             if old is not None:
                 self._forget_addresses(old)
@@ -158,6 +177,7 @@ class State:
         with self.store.transaction():
             self.store.release(identity)
             self._endpoints.remove(identity)
+        self._count(endpoint, -1)
         self._forget_addresses(endpoint)
         self._by_container[endpoint.container].pop(identity, None)
         if not self._by_container[endpoint.container]:

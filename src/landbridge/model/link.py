@@ -24,6 +24,20 @@ class BridgeSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExtensionSpec:
+    """A bridge wired to another: `upper` is a port of `main`, `lower` of `bridge`.
+
+    `isolated` keeps what is behind the wire from the isolated ports of `main`.
+    """
+
+    main: str
+    bridge: BridgeSpec
+    upper: str
+    lower: str
+    isolated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxSpec:
     """A network namespace pinned by a bind mount at `path` (kept when its last process ends)."""
 

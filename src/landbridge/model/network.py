@@ -52,6 +52,18 @@ class NetworkRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extension:
+    """One more bridge of a network, for the ports its own has no room for.
+
+    `upper`, a port of the network's own bridge, and `lower`, a port of this one, are the ends of the wire between them.
+    """
+
+    bridge: str
+    upper: str
+    lower: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """A network that exists. `created` in nanoseconds since the epoch; `bridge` is the interface name or empty.
 
@@ -76,6 +88,7 @@ class Network:
     labels: Mapping[str, str] = field(default_factory=dict)
     bridge: str = ""
     foreign_bridge: bool = False
+    extensions: tuple[Extension, ...] = ()
     direct: bool = False
 
     @property
@@ -103,7 +116,8 @@ class Endpoint:
 
     It is a claim (name, addresses, MAC) from the moment it exists until the container or the attachment is
     removed; `active` says whether the kernel side is up now. `ipv4`/`ipv6` are CIDR text or empty.
-    `names` are its DNS names in Docker's order. Of a plugin's network: `source` is what the link was called before it
+    `names` are its DNS names in Docker's order, `extension` is the bridge its port is on, empty for the network's own.
+    Of a plugin's network: `source` is what the link was called before it
     moved into the sandbox, `routes` what the plugin wants there, `external` that it was told to let the world in.
     """
 
@@ -121,6 +135,7 @@ class Endpoint:
     ifname: str = ""
     names: tuple[str, ...] = ()
     active: bool = False
+    extension: str = ""
     source: str = ""
     routes: tuple[StaticRoute, ...] = ()
     external: bool = False

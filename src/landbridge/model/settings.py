@@ -30,6 +30,7 @@ class Settings:
     host_ip: str = "0.0.0.0"
     publish_policy: str = "open"  # open, host-firewall, local
     bridge_names: bool = False  # names of containers resolve on the default bridge too
+    bridge_ports: int = 960  # containers on one Linux bridge; with more a network gets a further one
     userland_proxy: bool = True
     direct_routing: bool = False
     accept_mark: str = ""  # mark[/mask] of packets that may go to any container

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from landbridge.model.container import Container
-from landbridge.model.network import Endpoint, Network, Sandbox
+from landbridge.model.network import Endpoint, Extension, Network, Sandbox
 
 DEFAULT_DATA_ROOT = "/var/lib/landbridge"
 
@@ -63,6 +63,13 @@ class Instance:
     def bridge_name(self, network_id: str) -> str:
         """Interface of a user-defined bridge network."""
         return (self.bridge_prefix + network_id)[:15]
+
+    def extension(self, token: str) -> Extension:
+        """The interfaces of one more bridge of a network. Their letters are no hex digits: nothing else is so named."""
+        bridge, veth = self.bridge_prefix, self.veth_prefix
+        return Extension(
+            bridge=f"{bridge}s{token}"[:15], upper=f"{veth}u{token}"[:15], lower=f"{veth}w{token}"[:15]
+        )
 
     def veth_name(self, endpoint_id: str) -> str:
         """Host side of an endpoint's veth pair."""

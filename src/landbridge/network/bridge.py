@@ -9,7 +9,8 @@ from landbridge.errors import Forbidden, Invalid
 from landbridge.model.link import BridgeSpec, SandboxSpec, VethSpec
 from landbridge.model.network import Endpoint, IpamPool, Network, NetworkRequest, Sandbox
 from landbridge.network import options, ruleset
-from landbridge.network.steps import Bridge, Rules, Step, Veth
+from landbridge.network.extension import extension_spec
+from landbridge.network.steps import Bridge, Extended, Rules, Step, Veth
 
 _OF_INTERFACE = re.compile(r"net[./]ipv[46][./](?:conf|neigh)[./](?!(?:all|default|lo)[./])")
 
@@ -56,7 +57,9 @@ class BridgeDriver:
 
     def attach(self, network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) -> tuple[Step, ...]:
         """Steps that give the sandbox an interface on the network."""
-        return (Veth(spec=veth_spec(network, endpoint, sandbox, mtu)),)
+        wired = [one for one in network.extensions if one.bridge == endpoint.extension]
+        extended = (Extended(spec=extension_spec(network, one, network_mtu(network, mtu))) for one in wired)
+        return (*extended, Veth(spec=veth_spec(network, endpoint, sandbox, mtu)))
 
 
 def host_addresses(network: Network) -> tuple[str, ...]:
@@ -134,7 +137,7 @@ def veth_spec(network: Network, endpoint: Endpoint, sandbox: Sandbox, mtu: int) 
         host_name=endpoint.host_name,
         ifname=endpoint.ifname,
         sandbox=sandbox.path,
-        bridge=network.bridge,
+        bridge=endpoint.extension or network.bridge,
         mac=endpoint.mac,
         mtu=network_mtu(network, mtu),
         addresses=inner_addresses(endpoint),

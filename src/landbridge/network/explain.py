@@ -219,7 +219,8 @@ def arrive(
 ) -> Explanation:
     network, owner = world.networks[endpoint.network], world.containers[endpoint.container]
     sandbox = next(one for one in world.sandboxes.values() if one.container == endpoint.container)
-    hops.append(Hop("bridge", f"{network.bridge} (network {network.name}), port {endpoint.host_name}"))
+    bridges = f"{network.bridge}, {endpoint.extension} behind it" if endpoint.extension else network.bridge
+    hops.append(Hop("bridge", f"{bridges} (network {network.name}), port {endpoint.host_name}"))
     if port.proto == "icmp":
         hops.append(Hop("container", f"{owner.name} {endpoint.ifname} {address} ({endpoint.mac})"))
         return Explanation(hops=tuple(hops), reachable=True, summary=f"{owner.name} answers at {address}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from landbridge.model.hold import Hold
 from landbridge.model.link import (
     BridgeSpec,
+    ExtensionSpec,
     Flow,
     MovedSpec,
     ParentSpec,
@@ -38,6 +39,18 @@ class Bridge:
 
     def inverse(self) -> "Bridge":
         return replace(self, present=not self.present)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extended:
+    """A network has one more bridge, wired to its own, or has it no more."""
+
+    spec: ExtensionSpec
+    present: bool = True
+
+    def inverse(self) -> "Extended | Forget":
+        """Whoever needed it first does not take it away: others may be on it. It goes with its network."""
+        return Forget() if self.present else replace(self, present=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,4 +175,5 @@ class Forget:
         return Forget()
 
 
-Step = Bridge | Parent | Namespace | Exposed | Veth | Stacked | Moved | Routes | Rules | Ports | Names | Forget
+Links = Bridge | Extended | Parent | Veth | Stacked | Moved
+Step = Links | Namespace | Exposed | Routes | Rules | Ports | Names | Forget

@@ -8,9 +8,10 @@ import os
 from collections.abc import Callable, Sequence
 from threading import Lock
 
-from landbridge.errors import Conflict, NotFound
+from landbridge.errors import Conflict, LandbridgeError, NotFound
 from landbridge.model.link import (
     BridgeSpec,
+    ExtensionSpec,
     Flow,
     LinkFact,
     MovedSpec,
@@ -21,7 +22,7 @@ from landbridge.model.link import (
     StackedSpec,
     VethSpec,
 )
-from landbridge.system import forwarding, moved, netlink, netns, stacked, sysctl
+from landbridge.system import forwarding, moved, neighbours, netlink, netns, stacked, sysctl
 from landbridge.system.conntrack import Conntrack
 from landbridge.system.netlink import Netlink
 from landbridge.system.route_table import RouteTable
@@ -44,7 +45,7 @@ class HostKernel:
         self._routes = RouteTable(self._netlink)
         self._conntrack = Conntrack()
         self._netns_dir = netns_dir
-        self._lock = Lock()  # for the one connection-tracking socket
+        self._lock = Lock()
 
     def close(self) -> None:
         """Waits for deletions under way, up to some seconds."""
@@ -62,6 +63,16 @@ class HostKernel:
         index = self._netlink.retire_bridge(name, self._retired)
         if index is not None:
             self._sweeper.later(index)
+
+    def ensure_extension(self, spec: ExtensionSpec) -> None:
+        self._sweeper.stir()
+        with self._lock:  # the first two containers on it may come at the same time
+            self._netlink.ensure_extension(spec)
+
+    def remove_extension(self, spec: ExtensionSpec) -> None:
+        """Out of sight on return, as are bridges and endpoints."""
+        self.remove_veth(spec.upper)
+        self.remove_bridge(spec.bridge.name)
 
     def create_sandbox(self, spec: SandboxSpec) -> None:
         self._sweeper.stir()
@@ -166,6 +177,13 @@ class HostKernel:
 
     def write_sysctl(self, key: str, value: str) -> None:
         sysctl.write(key, value)
+
+    def widen_neighbours(self) -> None:
+        """As far as this machine lets us; containers are started all the same."""
+        try:
+            neighbours.widen()
+        except LandbridgeError as error:
+            log.warning("the kernel's tables of neighbours stay as they are: %s", error)
 
     def forward_ipv4(self) -> None:
         forwarding.forward_ipv4()

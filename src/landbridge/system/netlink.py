@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from landbridge.errors import Conflict, NotFound
-from landbridge.model.link import BridgeSpec, LinkCounters, LinkFact, RouteFact, RouteSpec, VethSpec
+from landbridge.model.link import BridgeSpec, ExtensionSpec, LinkCounters, LinkFact, RouteFact, RouteSpec, VethSpec
 from landbridge.system import inner, netns, nlwire, rtnl, sysctl
 from landbridge.system.nlsocket import Channel, NetlinkError, Request, open_channel
 
@@ -112,7 +112,7 @@ class Netlink:
         owned = rtnl.owned_addresses(self._channel.dump(selected)).get(index, [])
         # IFF_UP first: what it has of routes goes with it, and the kernel renames a link that is down only.
         self._channel.ask(
-            inner.change(f"take {name} down", rtnl.link_down(index), inner.GONE),
+            inner.change(f"take {name} down", rtnl.link_down(name), inner.GONE),
             *(_delete_address(name, index, cidr) for cidr in owned),
             inner.change(f"retire {name}", rtnl.with_name(index, f"{prefix}{index:x}"), inner.GONE),
         )
@@ -138,6 +138,26 @@ class Netlink:
         requests += [inner.add_address(spec.name, fact.index, cidr, forgive=(errno.EEXIST,)) for cidr in spec.addresses]
         requests.append(inner.change(f"bring up {spec.name}", rtnl.link_up(spec.name)))
         self._channel.ask(*requests)
+
+    def ensure_extension(self, spec: ExtensionSpec) -> None:
+        """Have a bridge wired to another one; what is there of it already is brought in line.
+
+        Raises: as `ensure_bridge`, NotFound when the bridge it belongs to is missing.
+        """
+        main = rtnl.link_index(self._found(spec.main))
+        self.ensure_bridge(spec.bridge)
+        own = rtnl.link_index(self._found(spec.bridge.name))
+        if self._find(spec.upper) is None:
+            body = rtnl.new_wire(spec.upper, main, spec.lower, mtu=spec.bridge.mtu)
+            self._channel.ask(Request(f"create {spec.upper}/{spec.lower}", rtnl.RTM_NEWLINK, body, inner.NEW))
+        for name, bridge, isolated in ((spec.lower, own, False), (spec.upper, main, spec.isolated)):
+            self._channel.ask(
+                inner.change(f"no link-local on {name}", rtnl.without_link_local(name), (errno.EAFNOSUPPORT,)),
+                inner.change(f"port {name}", rtnl.into_bridge(name, bridge)),
+                inner.change(f"port {name}", rtnl.port_up(name, hairpin=False, isolated=isolated)),
+            )
+        for name in (spec.lower, spec.upper, spec.bridge.name, spec.main):
+            _await_carrier(self._channel, name)
 
     # ---- endpoints
 
@@ -172,7 +192,7 @@ class Netlink:
         """Take a port out of its bridge, which makes its addresses reusable at once. Twice is fine."""
         what = f"detach {host_name}"
         # ENODEV: the namespace ended and took the pair with it.
-        self._channel.ask(inner.change(what, rtnl.out_of_bridge(host_name), inner.GONE))
+        self._channel.ask(inner.change(what, rtnl.into_bridge(host_name, 0), inner.GONE))
 
     def remove_veth(self, host_name: str) -> None:
         """Detach and delete a pair. Twice is fine.

@@ -159,6 +159,14 @@ def nothing_of_kind(kind: str) -> bytes:
     return _link() + nested(_IFLA_LINKINFO, text(_INFO_KIND, kind))
 
 
+def new_wire(name: str, bridge: int, far_name: str, *, mtu: int) -> bytes:
+    """A veth pair, both ends here and down; `name` is a port of `bridge`."""
+    far = _link() + text(_IFLA_IFNAME, far_name) + u32(_IFLA_MTU, mtu)
+    data = nested(_INFO_DATA, attribute(_VETH_INFO_PEER, far))
+    kind = nested(_IFLA_LINKINFO, text(_INFO_KIND, "veth"), data)
+    return _link() + text(_IFLA_IFNAME, name) + u32(_IFLA_MTU, mtu) + u32(_IFLA_MASTER, bridge) + kind
+
+
 def without_link_local(name: str) -> bytes:
     """Keep a link from giving itself an fe80:: address: a bridge port needs none."""
     mode = nested(socket.AF_INET6, u8(_INET6_ADDR_GEN_MODE, _ADDR_GEN_NONE))
@@ -187,19 +195,14 @@ def shaped(index: int, rate: int) -> bytes:
     return _QDISC.pack(socket.AF_UNSPEC, index, 1 << 16, _TC_H_ROOT, 0) + text(_TCA_KIND, "tbf") + options
 
 
-def link_down(index: int) -> bytes:
-    """Take a link down."""
-    return _LINK.pack(socket.AF_UNSPEC, 0, index, 0, _IFF_UP)
-
-
 def with_name(index: int, name: str) -> bytes:
     """Give a link another name."""
     return _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0) + text(_IFLA_IFNAME, name)
 
 
-def out_of_bridge(name: str) -> bytes:
-    """Take a port out of its bridge."""
-    return _link() + text(_IFLA_IFNAME, name) + u32(_IFLA_MASTER, 0)
+def into_bridge(name: str, bridge: int) -> bytes:
+    """Make a link a port of a bridge; one that is already stays so. With index 0 it is one of none."""
+    return _link() + text(_IFLA_IFNAME, name) + u32(_IFLA_MASTER, bridge)
 
 
 def with_mtu(name: str, mtu: int) -> bytes:
