@@ -72,6 +72,7 @@ def _tls(found: argparse.Namespace) -> dict[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """The flags. Long: it is a list, a line or two for each."""
     parser = argparse.ArgumentParser(prog="landbridge daemon", description="The container engine.", allow_abbrev=False)
     add = parser.add_argument
     add("-H", "--host", action="append", default=[], metavar="URL", help="socket to listen on (unix://, tcp://)")

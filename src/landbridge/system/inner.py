@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from landbridge.errors import NotFound
 from landbridge.model.link import MovedSpec, StackedSpec, VethSpec
-from landbridge.system import netns, nlwire, rtnl, sysctl
+from landbridge.system import netns, nlwire, rtnl, rtshape, sysctl
 from landbridge.system.nlsocket import Channel, Request, open_channel
 
 Spec = VethSpec | StackedSpec | MovedSpec
@@ -67,7 +67,7 @@ def change(what: str, body: bytes, forgive: tuple[int, ...] = ()) -> Request:
 def shape(name: str, index: int, rate: int) -> Request:
     """A request that has a link send no more than `rate` bytes per second."""
     flags = nlwire.NLM_F_CREATE | nlwire.NLM_F_REPLACE
-    return Request(f"limit {name} to {rate} bytes/s", rtnl.RTM_NEWQDISC, rtnl.shaped(index, rate), flags)
+    return Request(f"limit {name} to {rate} bytes/s", rtshape.RTM_NEWQDISC, rtshape.shaped(index, rate), flags)
 
 
 def add_address(name: str, index: int, cidr: str, forgive: tuple[int, ...] = ()) -> Request:

@@ -14,7 +14,6 @@ from landbridge.system.nlwire import as_text, as_u32, attribute, attributes, nes
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
-RTM_NEWQDISC = 36
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_LINK, _IFLA_MASTER, _IFLA_LINKINFO = 1, 3, 4, 5, 10, 18
@@ -41,13 +40,7 @@ _TABLE_MAIN, _PROTO_BOOT, _TYPE_UNICAST, _SCOPE_LINK = 254, 3, 1, 253
 _LINK = struct.Struct("=BxHiII")  # family, type, index, flags, change
 _ADDRESS = struct.Struct("=BBBBI")  # family, prefix length, flags, scope, index
 _ROUTE = struct.Struct("=BBBBBBBBI")  # family, dst/src length, tos, table, protocol, scope, type, flags
-_TC_H_ROOT = 0xFFFFFFFF
-_TCA_KIND, _TCA_OPTIONS = 1, 2
-_TCA_TBF_PARMS, _TCA_TBF_RATE64, _TCA_TBF_BURST = 1, 4, 6
-_LINKLAYER_ETHERNET = 1
 
-_QDISC = struct.Struct("=BxxxiIII")  # family, index, handle, parent, info
-_TBF = struct.Struct("=BBHhHI 12x III")  # one tc_ratespec, no peak rate, limit, buffer, mtu
 _NEXT_HOP = struct.Struct("=HBBi")  # length, flags, hops, index
 
 
@@ -183,16 +176,6 @@ def port_up(name: str, *, hairpin: bool, isolated: bool) -> bytes:
 def link_up(name: str) -> bytes:
     """Bring a link up."""
     return _link(up=True) + text(_IFLA_IFNAME, name)
-
-
-def shaped(index: int, rate: int) -> bytes:
-    """A token bucket of `rate` bytes per second at the root of a link (sch_tbf); what waits over 0.1 s is dropped."""
-    burst = max(1 << 15, rate // 100)
-    limit = burst + rate // 10
-    spec = _TBF.pack(0, _LINKLAYER_ETHERNET, 0, 0, 0, min(rate, 0xFFFFFFFF), limit, 0, 0)
-    wide = attribute(_TCA_TBF_RATE64, struct.pack("=Q", rate)) if rate > 0xFFFFFFFF else b""
-    options = nested(_TCA_OPTIONS, attribute(_TCA_TBF_PARMS, spec), wide, u32(_TCA_TBF_BURST, burst))
-    return _QDISC.pack(socket.AF_UNSPEC, index, 1 << 16, _TC_H_ROOT, 0) + text(_TCA_KIND, "tbf") + options
 
 
 def with_name(index: int, name: str) -> bytes:
