@@ -157,6 +157,8 @@ def _encoded(body: Any) -> bytes | None:
 
 
 def _in_query(operation: str, parameter: dict[str, Any]) -> st.SearchStrategy[Any]:
+    if parameter["name"] == "t":
+        return st.sampled_from(["0", "1", "x"])  # longer is what it says
     if operation in _REGISTRIES and parameter["name"] in ("term", "fromImage", "repo"):
         return _FAR.filter(bool)
     if parameter["name"] == "filters":
