@@ -67,7 +67,7 @@ def endpoint_view(
 
 def pool_view(pool: IpamPool) -> Object:
     """One of ``IPAM.Config``; empty members are left out."""
-    shown: Object = {"Subnet": pool.subnet, "IPRange": pool.ip_range, "Gateway": pool.gateway}
+    shown: Object = {"Subnet": pool.subnet, "IPRange": pool.ip_range, "Gateway": "" if pool.implied else pool.gateway}
     shown["AuxiliaryAddresses"] = dict(pool.auxiliary)
     return {name: value for name, value in shown.items() if value}
 

@@ -147,7 +147,7 @@ class Networks:
         needless = driver(request.driver).without_gateway(request, six=":" in pool.subnet)
         if pool.gateway or needless:
             return pool
-        return replace(pool, gateway=str(ipam.choose_gateway(pool)))
+        return replace(pool, gateway=str(ipam.choose_gateway(pool)), implied=not pool.chosen)
 
     def any_subnet(
         self, version: int, taken: Sequence[SubnetLedger], routed: SubnetLedger, *, size: int = 0

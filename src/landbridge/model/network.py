@@ -18,8 +18,9 @@ NAMES = "landbridge.names"  # the option that has names resolve on the default b
 class IpamPool:
     """One address pool of a network, as text in canonical form; `auxiliary` are addresses kept out of use.
 
-    `subnet` is always set once a network exists. `chosen` is true when the engine picked the subnet. `lease` is the
-    pool's id in the books of an IPAM plugin, where one gave it.
+    `subnet` is always set once a network exists. `chosen` is true when the engine picked the subnet, `implied` when
+    it picked the gateway of a subnet that was given (Docker does not show such a one among what was configured).
+    `lease` is the pool's id in the books of an IPAM plugin, where one gave it.
     """
 
     subnet: str = ""
@@ -27,6 +28,7 @@ class IpamPool:
     gateway: str = ""
     auxiliary: Mapping[str, str] = field(default_factory=dict)
     chosen: bool = False
+    implied: bool = False
     lease: str = ""
 
 
