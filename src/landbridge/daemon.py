@@ -69,7 +69,7 @@ from landbridge.model.process import RuntimeChoice
 from landbridge.model.settings import Settings
 from landbridge.model.world import Instance
 from landbridge.network import ruleset
-from landbridge.network.steps import Bridge, Extended
+from landbridge.network.steps import Links
 from landbridge.oci import capabilities
 from landbridge.oci.archive import Platform
 from landbridge.oci.conmon import parse_record
@@ -284,7 +284,7 @@ async def shut_down(daemon: Daemon) -> None:
     daemon.overlaps.close()
     if idle:
         steps = [step for network in engine.state.networks for step in removal(network, 0)]
-        links = [step for step in steps if isinstance(step, Bridge | Extended)]  # names and rules go with who has them
+        links = [step for step in steps if isinstance(step, Links)]  # names and rules go with who has them
         await engine.networks.apply.run_forgiving(links)
         engine.networks.apply.rules.remove()
     for companion in daemon.companions:

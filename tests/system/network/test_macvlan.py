@@ -234,8 +234,6 @@ def test_nothing_stays_of_an_engine_that_ends(own_lab: Lab) -> None:
     assert "dm-" in own_lab.host("ip", "link").out
 
 
-
-
 def test_the_host_takes_part_where_it_is_told_to(own_lab: Lab) -> None:
     """It has an interface of its own beside the containers', and reaches their range through it; its parent stays."""
     client = Client(own_lab, "docker")
