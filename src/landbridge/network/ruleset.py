@@ -110,7 +110,8 @@ _CHAINS: dict[str, tuple[str, tuple[str, ...]]] = {
             for ip, name in (("ip", "opened"), ("ip", "opened_range"), ("ip6", "opened6"), ("ip6", "opened6_range"))
         ),
     ),
-    "routed_network": ("", ("meta l4proto { icmp, ipv6-icmp } accept", "jump opened")),
+    # By nft's own words for protocols: those of /etc/protocols are not there on a small system.
+    "routed_network": ("", ("meta l4proto { icmp, icmpv6 } accept", "jump opened")),
     "forward": (
         "type filter hook forward priority 0; policy accept;",
         (

@@ -1,5 +1,6 @@
 """World → elements: what each object adds, and that changes and the whole agree."""
 
+import re
 from dataclasses import replace
 
 from hypothesis import given
@@ -206,3 +207,10 @@ def test_content_of_a_listing() -> None:
     assert not nfttext.has_content("table inet t {\n set allowed {\n type inet_proto . inet_service\n flags interval\n }\n}")
     assert nfttext.has_content("table inet t {\n set allowed {\n elements = { tcp . 80 }\n }\n}")
     assert not nfttext.has_content("")
+
+
+def test_protocols_have_nfts_own_names() -> None:
+    """Others are looked up in /etc/protocols, which a small system lacks; the whole table would then not load."""
+    text = "\n".join(rule for policy in ruleset.POLICIES for _, rules in ruleset.chains(policy).values() for rule in rules)
+    named = {word.strip() for group in re.findall(r"l4proto (?:\{([^}]*)\}|\w+)", text) for word in group.split(",")}
+    assert {"tcp", "icmp"} <= named <= {"tcp", "udp", "sctp", "icmp", "icmpv6"}
