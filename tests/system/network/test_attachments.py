@@ -203,7 +203,9 @@ def test_modes_that_exclude_each_other(client: Client) -> None:
         (("--network=host", "--network=n"), "cannot attach both user-defined and non-user-defined network-modes"),
         (("--network=container:",), "invalid container format container:<name|id>"),
     ):
-        assert words in client.fails("run", "--rm", *flags, "busybox", "true"), flags
+        said = client.fails("run", "--rm", *flags, "busybox", "true")
+        # docker before 23 refuses these itself, in words of its own.
+        assert words in said or "links are only supported for user-defined networks" in said, flags
     assert client.ok("ps", "-aq").count("\n") == 0, "nothing was made"
 
 
@@ -285,7 +287,7 @@ def test_removing_several_and_looking_at_nobody(client: Client) -> None:
     assert "has active endpoints" in said
     assert client.ok("network", "ls", "--filter", "type=custom", "--format", "{{.Name}}") == "used"
     done = client("network", "inspect", "one")
-    assert done.code == 1 and done.out.strip() == "[]" and "network one not found" in done.err
+    assert done.code == 1 and done.out.strip() == "[]" and re.search("network one not found|No such network: one", done.err)
 
 
 @pytest.mark.parametrize(("content", "body"), [
