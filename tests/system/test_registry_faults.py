@@ -181,7 +181,7 @@ def entry(name: str, stars: int, *, official: bool = False) -> dict[str, Any]:
 def test_search_asks_the_index_of_a_registry(client: Client, server: RegistryServer) -> None:
     server.index = [entry("team/one", 3), entry("team/two", 40, official=True), entry("other", 5)]
     head, *rows = client.ok("search", f"{server.name}/team").splitlines()
-    assert head.split() == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL"]
+    assert head.split()[:4] == ["NAME", "DESCRIPTION", "STARS", "OFFICIAL"]
     assert [row.split() for row in rows] == [
         "team/one team/one, and what it does 3".split(), "team/two team/two, and what it does 40 [OK]".split(),
     ]  # fmt: skip

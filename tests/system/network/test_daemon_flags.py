@@ -213,7 +213,7 @@ def test_defaults_of_networks_of_ones_own(lab_with: MakeLab) -> None:
         "--default-network-opt", "bridge=com.docker.network.enable_ipv6=true",
         "--default-address-pool", "base=10.240.0.0/16,size=24", "--default-address-pool", "base=fd40::/48,size=64",
     )  # fmt: skip
-    client = Client(made, "docker")
+    client = Client(made, "landbridge")  # docker 20.10 always says whether IPv6 is on
     client.ok("network", "create", "n")
     assert config(client, "n") == "10.240.1.0/24 10.240.1.1 fd40::/64 fd40::1"
     up(client, "bb", "--network=n")
