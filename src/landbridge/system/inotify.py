@@ -6,6 +6,7 @@ Thin on purpose: events are handed out as the kernel gives them, callers look at
 import ctypes
 import os
 import struct
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -51,9 +52,13 @@ class Inotify:
         return tuple(_parse(await read(self.fd)))
 
     def close(self) -> None:
-        """Forget all watches. Twice is no error."""
+        """Forget all watches. Twice is no error.
+
+        The kernel waits for a grace period before it lets an instance go (fsnotify_destroy_group, 5-15 ms), so a
+        thread does it: nobody depends on the end of that.
+        """
         if self.fd >= 0:
-            os.close(self.fd)
+            threading.Thread(target=os.close, args=(self.fd,), name="landbridge-inotify", daemon=True).start()
             self.fd = -1
 
     def __enter__(self) -> "Inotify":
