@@ -3,15 +3,19 @@
 import argparse
 import os
 from ipaddress import ip_interface, ip_network
+from pathlib import Path
+from typing import Any
 
+from landbridge import configfile
 from landbridge.errors import Invalid
 from landbridge.model.settings import DEFAULT_EXEC_ROOT, DEFAULT_SOCKET, Settings
 from landbridge.model.world import DEFAULT_DATA_ROOT
 
 
 def parse(argv: list[str]) -> Settings:
-    """Flags → settings. Exits with usage on a flag nobody knows; raises Invalid on a value that makes no sense."""
-    found = _parser().parse_args(argv)
+    """Flags and file → settings. Exits with usage on an unknown flag; raises Invalid on a value that makes no sense."""
+    parser = _parser()
+    found = parser.parse_args([*_from_file(parser, argv), *argv])
     exec_root = found.exec_root
     default_host = DEFAULT_SOCKET if exec_root == DEFAULT_EXEC_ROOT else f"unix://{exec_root}/landbridge.sock"
     return Settings(
@@ -59,6 +63,44 @@ def parse(argv: list[str]) -> Settings:
     )
 
 
+class _Ungiven(list[str]):
+    """Stands where a flag was not given; argparse copies it before it appends."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Knows its flags by name, without the dashes."""
+
+    def __init__(self, **options: Any) -> None:
+        self.flags: dict[str, argparse.Action] = {}
+        super().__init__(**options)
+
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        action = super().add_argument(*names, **options)
+        self.flags[action.option_strings[-1].removeprefix("--")] = action
+        return action
+
+
+def _from_file(parser: _Parser, argv: list[str]) -> list[str]:
+    """What the configuration file says, as flags. The default file may be missing. Raises: Invalid."""
+    actions = parser.flags
+    blank = argparse.Namespace(**{action.dest: _Ungiven() for action in actions.values()})
+    seen = vars(parser.parse_args(argv, blank))
+    given = {name for name, action in actions.items()
+             if not isinstance(seen.get(action.dest), _Ungiven) or seen[action.dest]}  # fmt: skip
+    path = seen["config_file"] if "config-file" in given else configfile.PATH
+    try:
+        text = Path(path).read_text()
+    except FileNotFoundError:
+        if "config-file" not in given:
+            return []
+        raise Invalid(
+            f"unable to configure the Docker daemon with file {path}: open {path}: no such file or directory"
+        ) from None
+    known = actions.keys() - {"help", "config-file"}
+    switches = {name for name in known if actions[name].nargs == 0}
+    return configfile.flags(text, path, switches=switches, values=known - switches, given=given)
+
+
 def _tls(found: argparse.Namespace) -> dict[str, str]:
     """The files of TLS. Raises: Invalid when one is missing."""
     if not (found.tls or found.tlsverify):
@@ -71,10 +113,11 @@ def _tls(found: argparse.Namespace) -> dict[str, str]:
     return {"tls_cert": found.tlscert, "tls_key": found.tlskey, "tls_ca": authority}
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> _Parser:
     """The flags. Long: it is a list, a line or two for each."""
-    parser = argparse.ArgumentParser(prog="landbridge daemon", description="The container engine.", allow_abbrev=False)
+    parser = _Parser(prog="landbridge daemon", description="The container engine.", allow_abbrev=False)
     add = parser.add_argument
+    add("--config-file", default=configfile.PATH, metavar="FILE", help="daemon.json, with dockerd's keys")
     add("-H", "--host", action="append", default=[], metavar="URL", help="socket to listen on (unix://, tcp://)")
     add("--data-root", default=DEFAULT_DATA_ROOT, metavar="DIR", help="what is kept")
     add("--exec-root", default=DEFAULT_EXEC_ROOT, metavar="DIR", help="what lives while containers run")
