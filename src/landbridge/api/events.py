@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Any
 
 from landbridge.api import streams
@@ -16,8 +16,7 @@ from landbridge.engine.engine import Engine
 from landbridge.engine.events import Event, Subscription
 from landbridge.engine.listing import labelled
 from landbridge.errors import Invalid
-
-Filters = Mapping[str, Sequence[str]]
+from landbridge.model.filters import Filters
 
 _OBJECTS = ("container", "image", "network", "volume", "daemon", "plugin", "service", "node", "secret", "config")
 

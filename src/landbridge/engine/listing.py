@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from landbridge.engine.state import State
 from landbridge.errors import Invalid, LandbridgeError
 from landbridge.model.container import Container, Phase
+from landbridge.model.filters import Filters, flag
 from landbridge.model.network import PREDEFINED, Network
-
-Filters = Mapping[str, Sequence[str]]
 
 CONTAINERS = frozenset({
     "ancestor", "before", "exited", "id", "isolation", "label", "name", "status", "health", "since", "volume",
@@ -58,17 +57,6 @@ def _found(pattern: str, text: str) -> bool:
         return re.search(pattern, text) is not None
     except re.error:
         return pattern in text
-
-
-def flag(filters: Filters, name: str) -> bool | None:
-    """A yes-or-no filter; None when it is absent. Raises: Invalid."""
-    values = filters.get(name)
-    if not values:
-        return None
-    read = {"1": True, "true": True, "True": True, "0": False, "false": False, "False": False}
-    if len(values) != 1 or values[0] not in read:
-        raise Invalid(f"invalid filter '{name}=[{' '.join(values)}]'")
-    return read[values[0]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from landbridge.engine.containers import Containers
 from landbridge.engine.contents import Contents
 from landbridge.engine.events import Events
-from landbridge.engine.listing import CONTAINERS_PRUNE, NETWORKS_PRUNE, Filters, check_known, has_labels
+from landbridge.engine.listing import CONTAINERS_PRUNE, NETWORKS_PRUNE, check_known, has_labels
 from landbridge.engine.networks import Networks
 from landbridge.engine.state import State
 from landbridge.errors import LandbridgeError
 from landbridge.images.filters import parse_until
 from landbridge.model.container import Phase
+from landbridge.model.filters import Filters
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,12 @@
 """Filters of ``docker volume ls`` and ``docker volume prune``: read once, then asked per volume. Pure."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from landbridge.errors import Invalid
+from landbridge.model.filters import Filters
 from landbridge.model.volume import Volume
-
-Filters = Mapping[str, Sequence[str]]
 
 _LIST = frozenset({"dangling", "driver", "label", "name"})
 _PRUNE = frozenset({"all", "label", "label!"})

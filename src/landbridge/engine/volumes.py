@@ -18,10 +18,11 @@ from landbridge.engine.locks import Locks
 from landbridge.engine.mountplan import MountPlan, named_volumes
 from landbridge.engine.state import State
 from landbridge.engine.tables import Table
-from landbridge.engine.volume_filters import Filters, read_list_filters, read_prune_filters
+from landbridge.engine.volume_filters import read_list_filters, read_prune_filters
 from landbridge.errors import Conflict, Invalid, LandbridgeError, NotFound
 from landbridge.model import ids
 from landbridge.model.container import Container, MountPoint
+from landbridge.model.filters import Filters
 from landbridge.model.volume import ANONYMOUS_LABEL, LOCAL, Volume, VolumeRequest, check_volume_name
 
 Blocking = Callable[..., Awaitable[object]]

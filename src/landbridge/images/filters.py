@@ -1,16 +1,15 @@
 """Filters of ``docker images`` and ``docker image prune``: read once, then asked per image. Pure."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from landbridge.errors import Internal, Invalid
 from landbridge.model.duration import parse_duration
+from landbridge.model.filters import Filters, flag
 from landbridge.model.image import Image, Reference
 from landbridge.model.stamp import ZERO, parse_ns
 from landbridge.oci.glob import compile_glob
-
-Filters = Mapping[str, Sequence[str]]
 
 LIST = frozenset({"dangling", "label", "before", "since", "reference", "until"})
 PRUNE = frozenset({"dangling", "label", "label!", "until"})
@@ -68,7 +67,7 @@ def read_filters(
     if "before" in allowed:  # in a list the moment itself is too late, for a prune it is in time (Docker)
         before, until = before + until, []
     return Wanted(
-        dangling=_flag(filters, "dangling"),
+        dangling=flag(filters, "dangling"),
         before=min(before, default=None),
         since=max((created(text) for text in filters.get("since", ())), default=None),
         until=min(until, default=None),
@@ -76,16 +75,6 @@ def read_filters(
         not_labels=tuple(filters.get("label!", ())),
         references=tuple(compile_glob(text) for text in filters.get("reference", ())),
     )
-
-
-def _flag(filters: Filters, name: str) -> bool | None:
-    values = filters.get(name)
-    if not values:
-        return None
-    read = {"1": True, "true": True, "True": True, "0": False, "false": False, "False": False}
-    if len(values) != 1 or values[0] not in read:
-        raise Invalid(f"invalid filter '{name}=[{' '.join(values)}]'")
-    return read[values[0]]
 
 
 def parse_until(text: str, now: int) -> int:

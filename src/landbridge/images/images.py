@@ -12,7 +12,7 @@ from contextlib import aclosing
 from landbridge.errors import Invalid, NotFound
 from landbridge.images.effects import EmitImage, Layers, Users
 from landbridge.images.feed import from_thread, in_thread
-from landbridge.images.filters import LIST, PRUNE, Filters, Wanted, read_filters
+from landbridge.images.filters import LIST, PRUNE, Wanted, read_filters
 from landbridge.images.history import history_lines
 from landbridge.images.layers import LayerShelf
 from landbridge.images.load import ImageLoader
@@ -23,6 +23,7 @@ from landbridge.images.records import ImageRecords
 from landbridge.images.remove import ImageRemover
 from landbridge.images.save import ImageSaver
 from landbridge.model.config import Config
+from landbridge.model.filters import Filters
 from landbridge.model.image import HistoryLine, Image, ImageView, Progress, Removed
 from landbridge.model.layer import Layer
 from landbridge.model.reference import parse_repo_tag
